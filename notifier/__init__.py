@@ -1,0 +1,1 @@
+"""notifier tells customers about a service disruption before they have to ask."""

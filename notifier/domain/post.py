@@ -1,0 +1,81 @@
+"""A public post: made to fit by dropping words of the impact, and nothing else.
+
+The rest of a post (until when, next update, link, reference) is what a reader acts on, so it
+is never touched. Of the impact, the first words stay (they say who cannot do what), and words
+with a digit stay: a number or a time is the fact in the sentence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from notifier.domain.text import Invalid
+
+#: Stands where words were dropped.
+GAP = "…"
+
+_FIRST_WORDS = 3
+
+# Chinese, Japanese and Thai put no space between words; there any character may end a line
+# (UAX #14 class ID), so it may end a shortened text too. Group 1 is the space before the word.
+_WORD = re.compile(
+    r"(\s*)([\u0e00-\u0e7f\u2e80-\u9fff\uf900-\ufaff]|[^\s\u0e00-\u0e7f\u2e80-\u9fff\uf900-\ufaff]+)"
+)
+
+
+def fit_post(
+    lay_out: Callable[[str], str],
+    impact: str,
+    *,
+    limit: int,
+    measure: Callable[[str], int],
+) -> str:
+    """The post for `impact`, at most `limit` long as the channel measures it.
+
+    `lay_out` puts an impact into the finished post. Raises Invalid("impact") when the words
+    that must stay do not fit.
+    """
+    words = [(bool(space), word) for space, word in _WORD.findall(impact.strip())]
+
+    def post_without(count: int) -> str:
+        return lay_out(_join(words, set(order[:count])))
+
+    order = _least_important_first([word for _, word in words])
+    if measure(whole := post_without(0)) <= limit:
+        return whole
+    if not order or measure(post_without(len(order))) > limit:
+        raise Invalid(
+            "impact", f"does not fit into a post of {limit} characters; use fewer numbers"
+        )
+    fewest, enough = 1, len(order)
+    while fewest < enough:
+        middle = (fewest + enough) // 2
+        if measure(post_without(middle)) <= limit:
+            enough = middle
+        else:
+            fewest = middle + 1
+    return post_without(enough)
+
+
+def _least_important_first(words: Sequence[str]) -> list[int]:
+    """Positions of the words that may be dropped, in the order in which they are.
+
+    The end of a sentence goes before its beginning; the neighbours of a number ("about 4,200
+    homes") go last.
+    """
+    fixed = {i for i, word in enumerate(words) if any(c.isdigit() for c in word)}
+    near = {i + step for i in fixed for step in (-1, 1)}
+    may_go = [i for i in reversed(range(_FIRST_WORDS, len(words))) if i not in fixed]
+    return [i for i in may_go if i not in near] + [i for i in may_go if i in near]
+
+
+def _join(words: Sequence[tuple[bool, str]], dropped: set[int]) -> str:
+    """The words that are left, with each run of dropped ones shown as one gap."""
+    text = ""
+    for i, (spaced, word) in enumerate(words):
+        if i in dropped:
+            text += "" if text.endswith(GAP) else GAP
+        else:
+            text += f" {word}" if text and spaced else word
+    return text

@@ -1,0 +1,128 @@
+"""The embedded engine: one thread per lane that sleeps until it is woken, and APScheduler as
+the clock that wakes it when something becomes due.
+
+The clock holds no work. Its jobs are in memory and only ring; the rows of the outbox say what
+there is to do, so a lost ring, a lost job or a restart delays and loses nothing. APScheduler 3
+drops late jobs after one second unless told, and deletes a run-once job before it has run:
+both are harmless here (its 3.x source, `base.py` and `_process_jobs`).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+_log = logging.getLogger(__name__)
+
+#: Runs everything of a lane that is due; returns when the next thing will be, if any waits.
+RunLane = Callable[[], datetime | None]
+
+#: How soon rows are found that nobody rang for: written by the command line or by another
+#: process, or left by a crash.
+SWEEP_SECONDS = 0.5
+
+#: How often leases are looked at whose owner may be dead.
+UPKEEP_SECONDS = 15.0
+
+_REST_AFTER_ERROR_SECONDS = 1.0
+
+
+class EmbeddedEngine:
+    """Delivers in this process: one lane per post channel, and one for mail.
+
+    Lanes do not share a thread, so a provider that hangs delays nobody but itself.
+    """
+
+    def __init__(self, *, sweep_seconds: float = SWEEP_SECONDS) -> None:
+        self._lanes: dict[str, _Lane] = {}
+        self._sweep_seconds = sweep_seconds
+        self._clock = BackgroundScheduler(
+            timezone=UTC,
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+
+    def start(self, lanes: Mapping[str, RunLane], *, upkeep: Callable[[], object]) -> None:
+        """Deliver until `stop`. `upkeep` is called from time to time."""
+        for name, run in lanes.items():
+            self._lanes[name] = _Lane(name, run, self.ring)
+        for lane in self._lanes.values():
+            lane.start()
+        self._clock.add_job(self._sweep, "interval", seconds=self._sweep_seconds, id="sweep")
+        self._clock.add_job(upkeep, "interval", seconds=UPKEEP_SECONDS, id="upkeep")
+        self._clock.start()
+
+    def ring(self, lane: str, at: datetime | None = None) -> None:
+        """Wake a lane, now or at `at`. An unknown lane is nobody's business here."""
+        if lane not in self._lanes:
+            return
+        if at is None:
+            self._lanes[lane].wake()
+        else:
+            self._clock.add_job(
+                self._lanes[lane].wake,
+                "date",
+                run_date=at,
+                id=f"wake {lane}",
+                replace_existing=True,
+            )
+
+    def stop(self) -> None:
+        """Finish the calls in flight, then end. What is not begun waits for the next start."""
+        if self._clock.running:
+            self._clock.shutdown(wait=False)
+        for lane in self._lanes.values():
+            lane.stop()
+
+    def _sweep(self) -> None:
+        for lane in self._lanes.values():
+            lane.wake()
+
+
+class _Lane:
+    def __init__(
+        self, name: str, run: RunLane, ring: Callable[[str, datetime | None], None]
+    ) -> None:
+        self._name = name
+        self._run = run
+        self._ring = ring
+        self._bell = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name=f"lane {name}", daemon=True)
+
+    def start(self) -> None:
+        self._bell.set()  # there may be work from before
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._bell.set()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._bell.set()
+        self._thread.join()
+
+    def _loop(self) -> None:
+        planned: datetime | None = None
+        while True:
+            self._bell.wait()
+            self._bell.clear()
+            if self._stopping.is_set():
+                return
+            try:
+                due = self._run()
+            except Exception:
+                # A full disk or a database that is away must not end the lane: the rows wait.
+                _log.exception("lane %s failed and will be tried again", self._name)
+                self._stopping.wait(#: How often leases are looked at whose owner may be dead.
+UPKEEP_SECONDS = 15.0
+
+_REST_AFTER_ERROR_SECONDS)
+                self._bell.set()
+                continue
+            if due and due != planned:
+                self._ring(self._name, due)
+            planned = due

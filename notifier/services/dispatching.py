@@ -1,0 +1,208 @@
+"""Delivering: claim, send, write down what became of it. Never the connection held in a call.
+
+The claim is committed before the call, so that a crash leaves a trace; the outcome after it.
+Nothing here raises for what a provider does: that is an outcome.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import OrderedDict
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from notifier.domain.delivery import (
+    BatchOutcome,
+    Outcome,
+    Rejected,
+    Retry,
+    Sent,
+    State,
+    Unknown,
+    next_try,
+)
+from notifier.domain.message import Recipient
+from notifier.ports import Notifier, PreparedMail
+from notifier.services.incidents import announcement
+from notifier.services.unsubscribing import unsubscribe_url
+from notifier.store import fanout, incidents, ledger, outbox
+from notifier.store.fanout import ClaimedBatch, Lease, Unrendered
+
+_log = logging.getLogger(__name__)
+
+#: Longer than any channel's total time for one call. A lease that ends early is harmless (the
+#: late answer still counts), one that ends late only delays the word "unknown".
+LEASE = timedelta(seconds=120)
+
+#: (state, provider's reference, reason) of one delivery.
+Verdict = tuple[State, str, str]
+
+
+def run_posts(n: Notifier, channel: str) -> datetime | None:
+    """Send every post of a channel that is due; when the next one will be, if any waits."""
+    while True:
+        now = n.clock()
+        with n.db.transaction() as connection:
+            post = outbox.claim_post(
+                connection, channel, now=now, node=n.node, lease_until=now + LEASE
+            )
+            if post is None:
+                return outbox.next_due(connection, "post", channel)
+        outcome = n.posts[channel].send(post.text)
+        now = n.clock()
+        verdict, retry_at = _judge(outcome, attempt=post.attempt, first_due=post.first_due, now=now)
+        state, reference, reason = verdict
+        with n.db.transaction() as connection:
+            outbox.settle_post(
+                connection,
+                post,
+                state=state,
+                reference=reference,
+                reason=reason,
+                due_at=retry_at or now,
+                now=now,
+            )
+        _log.info("post %s on %s: %s %s", post.id, channel, state, reason)
+
+
+class MailRun:
+    """One worker's fan-out of mail. Keeps the encoded variants it used last."""
+
+    _VARIANTS_KEPT = 64
+
+    def __init__(self, n: Notifier) -> None:
+        self._n = n
+        self._prepared: OrderedDict[int, PreparedMail] = OrderedDict()
+
+    def run(self) -> datetime | None:
+        """Send every mail that is due; when the next one will be, if any waits."""
+        finished: tuple[ClaimedBatch, BatchOutcome] | None = None
+        while True:
+            claimed = self._settle_and_claim(finished)
+            finished = None
+            if isinstance(claimed, Unrendered):
+                self._freeze(claimed)
+            elif isinstance(claimed, ClaimedBatch):
+                finished = claimed, self._send(claimed)
+            else:
+                return claimed
+
+    def _settle_and_claim(
+        self, finished: tuple[ClaimedBatch, BatchOutcome] | None
+    ) -> ClaimedBatch | Unrendered | datetime | None:
+        """Write the last batch's outcome and take the next readers, with one commit for both."""
+        n = self._n
+        now = n.clock()
+        with n.db.transaction() as connection:
+            if finished:
+                _record(connection, *finished, now=now)
+            lease = Lease(n.node, now, now + LEASE)
+            claimed = fanout.claim_batch(
+                connection, channel=n.mail.name, size=n.mail.batch_size, lease=lease
+            )
+            if claimed is not None:
+                return claimed
+            fanout.finish_done(connection, now=now)
+            return outbox.next_due(connection, "mail")
+
+    def _freeze(self, variant: Unrendered) -> None:
+        """Render the words of a variant once, for all its readers and all retries."""
+        n = self._n
+        with n.db.transaction() as connection:
+            dispatch = outbox.get_dispatch(connection, variant.dispatch_id)
+            update = incidents.get_update(connection, dispatch.update_id)
+            incident = incidents.get(connection, dispatch.incident_id)
+            said = announcement(n, connection, incident, update)
+            mail = n.renderer.mail(
+                replace(said, notice=dispatch.edited or said.notice),
+                language=variant.language,
+                zone=ZoneInfo(variant.time_zone),
+            )
+            ledger.freeze(
+                connection,
+                dispatch_id=variant.dispatch_id,
+                language=variant.language,
+                time_zone=variant.time_zone,
+                mail=mail,
+            )
+
+    def _send(self, batch: ClaimedBatch) -> BatchOutcome:
+        n = self._n
+        recipients = [
+            Recipient(
+                delivery_id=f"{batch.dispatch_id}-{reader.seq}",
+                address=reader.address,
+                name=reader.name,
+                unsubscribe_url=unsubscribe_url(n, reader.customer_id),
+            )
+            for reader in batch.readers
+        ]
+        return self._prepare(batch.message_id).send(recipients)
+
+    def _prepare(self, message_id: int) -> PreparedMail:
+        if message_id in self._prepared:
+            self._prepared.move_to_end(message_id)
+            return self._prepared[message_id]
+        with self._n.db.read() as connection:
+            mail = ledger.frozen_mail(connection, message_id)
+        self._prepared[message_id] = prepared = self._n.mail.prepare(mail)
+        if len(self._prepared) > self._VARIANTS_KEPT:
+            self._prepared.popitem(last=False)
+        return prepared
+
+
+def recover(n: Notifier, *, alone: bool) -> tuple[int, int]:
+    """Name what a dead claimant left in flight: it is unknown. (posts, batches).
+
+    `alone`: nobody else delivers from this database, so every lease but ours is a dead one's.
+    """
+    now = n.clock()
+    with n.db.transaction() as connection:
+        lost = outbox.give_up_leases(connection, now=now, but_for=n.node if alone else None)
+        fanout.finish_done(connection, now=now)
+    if any(lost):
+        _log.warning("in flight when the sender stopped, now unknown: %s posts, %s batches", *lost)
+    return lost
+
+
+def _record(
+    connection: Connection, batch: ClaimedBatch, outcome: BatchOutcome, *, now: datetime
+) -> None:
+    retries: list[datetime] = []
+
+    def judge(one: Outcome) -> Verdict:
+        verdict, at = _judge(one, attempt=batch.attempt, first_due=batch.first_due, now=now)
+        if at:
+            retries.append(at)
+        return verdict
+
+    rest = judge(outcome.rest)
+    each = {batch.readers[i].seq: judge(one) for i, one in outcome.each.items()}
+    written = ledger.mark(
+        connection, batch, rest=rest, each=each, retry_at=min(retries, default=None), now=now
+    )
+    if not written:
+        _log.warning("batch %s was taken by another worker; its outcome is not written", batch.id)
+
+
+def _judge(
+    outcome: Outcome, *, attempt: int, first_due: datetime, now: datetime
+) -> tuple[Verdict, datetime | None]:
+    """The state an outcome leads to, and when to try again where it says so."""
+    match outcome:
+        case Sent(reference):
+            return (State.ACCEPTED, reference, ""), None
+        case Rejected(reason):
+            return (State.REJECTED, "", reason), None
+        case Unknown(reason):
+            return (State.UNKNOWN, "", reason), None
+        case Retry(reason):
+            jitter = random.random()  # noqa: S311 (spreads retries; guards nothing)
+            at = next_try(outcome, attempt=attempt, first_due=first_due, now=now, jitter=jitter)
+            if at is None:
+                return (State.REJECTED, "", f"given up, too late to be of use: {reason}"), None
+            return (State.PLANNED, "", reason), at

@@ -1,0 +1,299 @@
+"""Declaring, updating and resolving: incident, update and outbox rows in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from notifier.domain.incident import Severity, Status, may_follow
+from notifier.domain.notice import Announcement, Duration, Notice, Over, expected_duration, notice
+from notifier.domain.plan import Audience, Dispatch, MailTime, Reason, Skip, plan
+from notifier.domain.text import TITLE_MAX, Invalid, line
+from notifier.ports import Notifier
+from notifier.store import incidents, outbox, people
+from notifier.store.incidents import Incident, Update
+
+_LONGEST_DELAY = timedelta(days=1)
+_LONGEST_AHEAD = timedelta(days=30)
+
+
+class NotFound(LookupError):
+    """There is no such thing. The message says which."""
+
+
+class Conflict(RuntimeError):
+    """The request was fine once, but not any more. The message says what changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """An expected duration as it was given; `domain.notice` decides what it means."""
+
+    start: datetime | None = None
+    until: datetime | None = None
+    unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What an operator says in one update."""
+
+    impact: str
+    expected: Expected
+    explanation: str
+    next_update_by: datetime | None
+    mail: MailTime = field(default_factory=MailTime)
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A new disruption. `components` are slugs; `started_at` is None for "just now"."""
+
+    title: str
+    severity: Severity
+    components: Sequence[str]
+    words: Words
+    started_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatGuard:
+    """Identity of a request that may be sent twice (Idempotency-Key, or a form's hidden key)."""
+
+    actor: str
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was published. `skips` says which messages there will not be, and why."""
+
+    incident: Incident
+    update: Update
+    skips: tuple[Skip, ...] = ()
+    repeated: bool = False
+
+
+def declare(
+    n: Notifier, declaration: Declaration, *, by: str, guard: RepeatGuard | None = None
+) -> Published:
+    """Publish a new disruption. Raises Invalid naming the field, or Conflict."""
+    now = n.clock()
+    title = line("title", declaration.title, limit=TITLE_MAX)
+    told = _notice(declaration.words, Status.INVESTIGATING, _expected(declaration.words, now), now)
+    started_at = _started(declaration.started_at, now)
+    check_mail_time(declaration.words.mail, now)
+    with n.db.transaction() as connection:
+        if guard and (repeated := _repeated(connection, guard)):
+            return repeated
+        incident = incidents.add_incident(
+            connection,
+            title=title,
+            severity=declaration.severity,
+            status=Status.INVESTIGATING,
+            component_ids=_component_ids(connection, declaration.components),
+            started_at=started_at,
+            now=now,
+        )
+        published = _publish(
+            n, connection, incident, told, declaration.words.mail, by=by, guard=guard, now=now
+        )
+    _ring(n)
+    return published
+
+
+def post_update(
+    n: Notifier,
+    incident_id: int,
+    status: Status,
+    words: Words,
+    *,
+    by: str,
+    guard: RepeatGuard | None = None,
+) -> Published:
+    """Publish the next update, or the end, of a disruption.
+
+    An end needs no expected duration: how long it lasted is known. Raises NotFound, Invalid
+    naming the field, or Conflict.
+    """
+    now = n.clock()
+    check_mail_time(words.mail, now)
+    with n.db.transaction() as connection:
+        if guard and (repeated := _repeated(connection, guard)):
+            return repeated
+        incident = incidents.find(connection, incident_id, lock=True)
+        if incident is None:
+            raise NotFound(f"there is no incident {incident_id}")
+        if not may_follow(incident.status, status):
+            raise Invalid("status", f"cannot become {status} while it is {incident.status}")
+        ended_at = None if status.is_open else incident.resolved_at or now
+        duration: Duration = (
+            Over(incident.started_at, ended_at) if ended_at else _expected(words, now)
+        )
+        told = _notice(words, status, duration, now)
+        incidents.set_status(connection, incident.id, status, resolved_at=ended_at)
+        moved = Incident(
+            id=incident.id,
+            title=incident.title,
+            severity=incident.severity,
+            status=status,
+            started_at=incident.started_at,
+            created_at=incident.created_at,
+            resolved_at=ended_at,
+        )
+        published = _publish(n, connection, moved, told, words.mail, by=by, guard=guard, now=now)
+    _ring(n)
+    return published
+
+
+def announcement(
+    n: Notifier, connection: Connection, incident: Incident, update: Update
+) -> Announcement:
+    """What the templates need to show an update."""
+    names = [c.name for c in people.list_components(connection, incident_id=incident.id)]
+    return Announcement(
+        reference=incident.reference,
+        number=update.number,
+        title=incident.title,
+        severity=incident.severity,
+        status=update.status,
+        notice=update.notice,
+        published_at=update.published_at,
+        components=tuple(names),
+        url=public_url(n, incident),
+    )
+
+
+def public_url(n: Notifier, incident: Incident) -> str:
+    """Where everybody can read about an incident."""
+    return f"{n.settings.base_url}/incidents/{incident.reference}"
+
+
+def check_mail_time(asked: MailTime, now: datetime) -> None:
+    """Refuse a time for a mail that cannot be meant. Raises Invalid."""
+    if asked.at is not None and asked.delay is not None:
+        raise Invalid("email", "takes delay_minutes or send_at, not both")
+    if asked.delay is not None and not timedelta(0) <= asked.delay <= _LONGEST_DELAY:
+        raise Invalid("email.delay_minutes", "must be from 0 to 1440")
+    if asked.at is None:
+        return
+    if asked.at.utcoffset() is None:
+        raise Invalid("email.send_at", "has no zone: write it as 2026-11-22T16:00:00+05:00")
+    if not now - timedelta(minutes=1) <= asked.at <= now + _LONGEST_AHEAD:
+        raise Invalid("email.send_at", "must be in the future, at most 30 days ahead")
+
+
+def _publish(
+    n: Notifier,
+    connection: Connection,
+    incident: Incident,
+    told: Notice,
+    asked: MailTime,
+    *,
+    by: str,
+    guard: RepeatGuard | None,
+    now: datetime,
+) -> Published:
+    """Write the update and what it sets in motion."""
+    update = incidents.add_update(
+        connection, incident_id=incident.id, status=incident.status, notice=told, now=now, by=by
+    )
+    component_ids = [c.id for c in people.list_components(connection, incident_id=incident.id)]
+    planned = plan(
+        status=incident.status,
+        default_delay=n.settings.email.delay(incident.severity),
+        asked=asked,
+        audience=Audience(
+            posts=tuple(n.posts),
+            mail=n.mail.name,
+            has_readers=people.has_readers(connection, component_ids),
+            waiting=outbox.waiting_mails(connection, incident.id),
+        ),
+        now=now,
+    )
+    outbox.supersede_waiting(connection, incident.id, reason=Reason.REPLACED, now=now)
+    said = announcement(n, connection, incident, update)
+    for dispatch in planned.dispatches:
+        outbox.add(
+            connection,
+            dispatch,
+            incident_id=incident.id,
+            update_id=update.id,
+            priority=incident.severity.rank,
+            text=_post_text(n, dispatch, said),
+            now=now,
+        )
+    if guard:
+        incidents.remember_request(
+            connection,
+            actor=guard.actor,
+            key=guard.key,
+            fingerprint=guard.fingerprint,
+            update_id=update.id,
+            now=now,
+        )
+    return Published(incident, update, planned.skips)
+
+
+def _post_text(n: Notifier, dispatch: Dispatch, said: Announcement) -> str | None:
+    if dispatch.lane != "post":
+        return None
+    channel = n.posts[dispatch.channel]
+    return n.renderer.post(said, limit=channel.limit, measure=channel.measure)
+
+
+def _ring(n: Notifier) -> None:
+    """After the commit: wake the posts first, then whoever keeps the time of the mail."""
+    for name in n.posts:
+        n.doorbell.ring(name)
+    n.doorbell.ring(n.mail.name)
+
+
+def _repeated(connection: Connection, guard: RepeatGuard) -> Published | None:
+    found = incidents.find_repeated(connection, actor=guard.actor, key=guard.key)
+    if found is None:
+        return None
+    fingerprint, update_id = found
+    if fingerprint != guard.fingerprint:
+        raise Conflict("this Idempotency-Key was used before with another body; use a new key")
+    update = incidents.get_update(connection, update_id)
+    return Published(incidents.get(connection, update.incident_id), update, repeated=True)
+
+
+def _component_ids(connection: Connection, slugs: Sequence[str]) -> list[int]:
+    if not slugs:
+        raise Invalid("components", "is missing: say which component is affected")
+    unknown = people.unknown_components(connection, slugs)
+    if unknown:
+        raise Invalid("components", f"names no known component: {', '.join(unknown)}")
+    return [c.id for c in people.list_components(connection, slugs=slugs)]
+
+
+def _expected(words: Words, now: datetime) -> Duration:
+    given = words.expected
+    return expected_duration(start=given.start, until=given.until, unknown=given.unknown, now=now)
+
+
+def _notice(words: Words, status: Status, duration: Duration, now: datetime) -> Notice:
+    return notice(
+        status=status,
+        impact=words.impact,
+        duration=duration,
+        explanation=words.explanation,
+        next_update_by=words.next_update_by,
+        now=now,
+    )
+
+
+def _started(value: datetime | None, now: datetime) -> datetime:
+    if value is None:
+        return now
+    if value.utcoffset() is None:
+        raise Invalid("started_at", "has no zone: write it as 2026-11-22T16:00:00+05:00")
+    if value > now:
+        raise Invalid("started_at", f"is in the future: {value.isoformat()}")
+    return value

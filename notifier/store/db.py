@@ -1,0 +1,182 @@
+"""The database: opening it, transactions, and whether its schema is ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, Table, inspect
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+import notifier.store.postgres
+import notifier.store.sqlite
+
+_OPENERS = {
+    "sqlite": notifier.store.sqlite.open_engine,
+    "postgresql": notifier.store.postgres.open_engine,
+}
+
+
+class DatabaseError(RuntimeError):
+    """The database cannot be used as it is. The message says what to do."""
+
+
+class Database:
+    """One database. `transaction` to write, `read` to look; both end with the block."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.dialect = engine.dialect.name
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A unit of writing: all of it is kept, or, when the block raises, none of it."""
+        with self.engine.connect() as connection:
+            writing = connection.execution_options(**{notifier.store.sqlite.WRITE: True})
+            with writing.begin():
+                yield writing
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent look that waits for no writer."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """Open the database of `url`, making its schema when it is empty.
+
+    Raises DatabaseError when the address is wrong, nobody answers, or the schema is not the
+    one this version needs.
+    """
+    database = _connect(url)
+    try:
+        _check_schema(database)
+    except Exception:
+        database.close()
+        raise
+    return database
+
+
+def migrate(url: str) -> tuple[str | None, str]:
+    """Bring the schema of `url` up to this version; (revision before, revision after)."""
+    database = _connect(url)
+    try:
+        before = _revision(database)
+        if before is not None and before not in _known_revisions():
+            raise DatabaseError(_newer(before))
+        _upgrade(database)
+        return before, _head()
+    finally:
+        database.close()
+
+
+def upsert(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    key: Sequence[str],
+    update: Sequence[str],
+) -> None:
+    """Insert `rows`; where `key` exists already, set the columns of `update` instead.
+
+    With nothing to update, an existing row is left as it is.
+    """
+    if not rows:
+        return
+    # Both dialects spell it alike, but SQLAlchemy has no common type for it.
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement: Any = insert(table)
+    if update:
+        changes = {name: statement.excluded[name] for name in update}
+        statement = statement.on_conflict_do_update(index_elements=list(key), set_=changes)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=list(key))
+    connection.execute(statement, list(rows))
+
+
+def _connect(url: str) -> Database:
+    try:
+        parsed = make_url(url)
+        engine = _OPENERS[parsed.get_backend_name()](parsed)
+    except (ArgumentError, KeyError):
+        raise DatabaseError(
+            "database_url must be like sqlite:///notifier.db or postgresql://user@host/name"
+        ) from None
+    except ImportError:
+        raise DatabaseError(
+            "database_url names PostgreSQL, but its driver is not installed:"
+            " pip install 'notifier[postgres]'"
+        ) from None
+    try:
+        engine.connect().close()
+    except DBAPIError as error:
+        engine.dispose()
+        shown = parsed.render_as_string(hide_password=True)
+        reason = str(error.orig).strip().splitlines()[0]
+        raise DatabaseError(f"the database {shown} cannot be opened: {reason}") from None
+    return Database(engine)
+
+
+def _check_schema(database: Database) -> None:
+    found = _revision(database)
+    if found == _head():
+        return
+    if found is None:
+        if inspect(database.engine).get_table_names():
+            raise DatabaseError("the database holds tables that are not notifier's; use another")
+        _upgrade(database)
+    elif found in _known_revisions():
+        raise DatabaseError(
+            f"the database has the older schema {found}: back it up and run `notifier migrate`"
+        )
+    else:
+        raise DatabaseError(_newer(found))
+
+
+def _newer(found: str) -> str:
+    return (
+        f"the database was written by a newer notifier (schema {found}):"
+        " install that version again, or use another database"
+    )
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(Path(__file__).parent / "migrations"))
+
+
+def _head() -> str:
+    head = _scripts().get_current_head()
+    if head is None:
+        raise DatabaseError("notifier's migrations are missing: install it again")
+    return head
+
+
+def _known_revisions() -> set[str]:
+    return {script.revision for script in _scripts().walk_revisions()}
+
+
+def _revision(database: Database) -> str | None:
+    with database.read() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _upgrade(database: Database) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with database.transaction() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

@@ -1,0 +1,168 @@
+"""The ledger of mail: who got which words, when, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, literal, select, tuple_, update
+
+from notifier.domain.delivery import State
+from notifier.domain.message import Mail, Sender
+from notifier.store.db import upsert
+from notifier.store.fanout import ClaimedBatch
+from notifier.store.schema import batches, customers, deliveries, dispatches, messages
+
+
+def freeze(
+    connection: Connection, *, dispatch_id: int, language: str, time_zone: str, mail: Mail
+) -> None:
+    """Keep the words of one variant. Who comes second keeps the words of who came first."""
+    row = {
+        "dispatch_id": dispatch_id,
+        "language": language,
+        "time_zone": time_zone,
+        "mail": asdict(mail),
+    }
+    variant = ["dispatch_id", "language", "time_zone"]
+    upsert(connection, messages, [row], key=variant, update=[])
+
+
+def frozen_mail(connection: Connection, message_id: int) -> Mail:
+    """The words of one variant. Raises sqlalchemy.exc.NoResultFound."""
+    stored = connection.scalars(select(messages.c.mail).where(messages.c.id == message_id)).one()
+    return Mail(**{**stored, "sender": Sender(**stored["sender"])})
+
+
+def mark(
+    connection: Connection,
+    batch: ClaimedBatch,
+    *,
+    rest: tuple[State, str, str],
+    each: Mapping[int, tuple[State, str, str]],
+    retry_at: datetime | None,
+    now: datetime,
+) -> bool:
+    """Write what became of a batch; False when its fence is old.
+
+    `rest` and `each` (by seq) are (state, reference, reason). With `retry_at`, the readers
+    whose state is `planned` are tried again then.
+    """
+    state, reference, reason = rest
+    result = connection.execute(
+        update(batches)
+        .where(
+            batches.c.id == batch.id,
+            batches.c.fence == batch.fence,
+            batches.c.state.in_([State.SENDING, State.UNKNOWN]),
+        )
+        .values(
+            state=State.PLANNED if retry_at else state,
+            reference=reference,
+            reason=reason,
+            due_at=retry_at or now,
+            lease_owner=None,
+            lease_until=None,
+            settled_at=None if retry_at else now,
+        )
+    )
+    if result.rowcount != 1:
+        return False
+    for seq, (its_state, its_reference, its_reason) in each.items():
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.dispatch_id == batch.dispatch_id, deliveries.c.seq == seq)
+            .values(state=its_state, reference=its_reference or None, reason=its_reason or None)
+        )
+    # `each` is written first and is not `sending` any more, so one range covers the others.
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.dispatch_id == batch.dispatch_id,
+            deliveries.c.seq.between(batch.readers[0].seq, batch.readers[-1].seq),
+            deliveries.c.state.in_([State.SENDING, State.UNKNOWN]),
+            deliveries.c.seq.not_in(list(each)) if each else literal(True),
+        )
+        .values(state=state, reason=reason or None)
+    )
+    return True
+
+
+def count_states(connection: Connection, dispatch_id: int) -> dict[State, int]:
+    """How many readers of a dispatch are in which state."""
+    query = (
+        select(deliveries.c.state, func.count())
+        .where(deliveries.c.dispatch_id == dispatch_id)
+        .group_by(deliveries.c.state)
+    )
+    return {State(state): count for state, count in connection.execute(query)}
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """One reader's line in the ledger, for people and programs to read."""
+
+    dispatch_id: int
+    seq: int
+    external_id: str
+    address: str
+    channel: str
+    state: State
+    reference: str
+    reason: str
+    claimed_at: datetime
+    settled_at: datetime | None
+
+
+def list_deliveries(
+    connection: Connection,
+    incident_id: int,
+    *,
+    state: State | None,
+    after: tuple[int, int],
+    limit: int,
+) -> list[DeliveryRow]:
+    """A page of an incident's ledger, in order of (dispatch, seq), after that place."""
+    query = (
+        select(
+            deliveries,
+            customers.c.external_id,
+            batches.c.channel,
+            batches.c.reference.label("batch_reference"),
+            batches.c.claimed_at,
+            batches.c.settled_at,
+        )
+        .join(dispatches, dispatches.c.id == deliveries.c.dispatch_id)
+        .join(customers, customers.c.id == deliveries.c.customer_id)
+        .join(
+            batches,
+            (batches.c.dispatch_id == deliveries.c.dispatch_id)
+            & deliveries.c.seq.between(batches.c.first_seq, batches.c.last_seq),
+        )
+        .where(
+            dispatches.c.incident_id == incident_id,
+            tuple_(deliveries.c.dispatch_id, deliveries.c.seq) > tuple_(*map(literal, after)),
+        )
+        .order_by(deliveries.c.dispatch_id, deliveries.c.seq)
+        .limit(limit)
+    )
+    if state is not None:
+        query = query.where(deliveries.c.state == state)
+    return [_delivery(row) for row in connection.execute(query)]
+
+
+def _delivery(row: Row[Any]) -> DeliveryRow:
+    return DeliveryRow(
+        dispatch_id=row.dispatch_id,
+        seq=row.seq,
+        external_id=row.external_id,
+        address=row.address,
+        channel=row.channel,
+        state=State(row.state),
+        reference=row.reference or row.batch_reference,
+        reason=row.reason or "",
+        claimed_at=row.claimed_at,
+        settled_at=row.settled_at,
+    )

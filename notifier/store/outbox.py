@@ -1,0 +1,296 @@
+"""The outbox: one row per update and channel. The row is the work; everything else is a bell.
+
+A claim takes the row for one claimant until its lease ends and raises the fence; what a
+claimant with an older fence reports afterwards is not written. An expired lease never means
+"send again": it means nobody knows, and becomes `unknown`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Table, func, insert, select, update
+
+from notifier.domain.delivery import State
+from notifier.domain.notice import Notice
+from notifier.domain.plan import Dispatch, Lane
+from notifier.store import notices
+from notifier.store.schema import batches, deliveries, dispatches
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchRow:
+    """One dispatch as it stands.
+
+    `text` is a post's frozen words; `edited` a mail's own notice, where it was edited.
+    """
+
+    id: int
+    incident_id: int
+    update_id: int
+    lane: Lane
+    channel: str
+    state: State
+    why: str
+    due_at: datetime
+    attempt: int
+    text: str | None
+    edited: Notice | None
+    reference: str
+    reason: str
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedPost:
+    """A post that we alone may send now."""
+
+    id: int
+    text: str
+    attempt: int
+    first_due: datetime
+    fence: int
+
+
+def add(
+    connection: Connection,
+    dispatch: Dispatch,
+    *,
+    incident_id: int,
+    update_id: int,
+    priority: int,
+    text: str | None,
+    now: datetime,
+) -> int:
+    """Put a planned dispatch into the outbox; its id. `text` is a post's words."""
+    values = {
+        "incident_id": incident_id,
+        "update_id": update_id,
+        "lane": dispatch.lane,
+        "channel": dispatch.channel,
+        "state": State.PLANNED,
+        "why": dispatch.why,
+        "priority": priority,
+        "first_due": dispatch.due_at,
+        "due_at": dispatch.due_at,
+        "text": text,
+        "created_at": now,
+    }
+    dispatch_id: int = connection.scalars(
+        insert(dispatches).values(values).returning(dispatches.c.id)
+    ).one()
+    return dispatch_id
+
+
+def waiting_mails(connection: Connection, incident_id: int) -> list[datetime]:
+    """Due times of this incident's mails that have not begun to leave."""
+    return list(
+        connection.scalars(
+            select(dispatches.c.due_at).where(
+                dispatches.c.incident_id == incident_id,
+                dispatches.c.lane == "mail",
+                dispatches.c.state == State.PLANNED,
+            )
+        )
+    )
+
+
+def supersede_waiting(
+    connection: Connection, incident_id: int, *, reason: str, now: datetime
+) -> None:
+    """Whatever of this incident waits is not sent any more: something newer is."""
+    connection.execute(
+        update(dispatches)
+        .where(dispatches.c.incident_id == incident_id, dispatches.c.state == State.PLANNED)
+        .values(state=State.SUPERSEDED, reason=reason, settled_at=now)
+    )
+
+
+def claim_post(
+    connection: Connection, channel: str, *, now: datetime, node: str, lease_until: datetime
+) -> ClaimedPost | None:
+    """Take the post of this channel that should leave first, or None when none is due."""
+    query = (
+        select(dispatches.c.id)
+        .where(
+            dispatches.c.lane == "post",
+            dispatches.c.channel == channel,
+            dispatches.c.state == State.PLANNED,
+            dispatches.c.due_at <= now,
+        )
+        .order_by(dispatches.c.priority.desc(), dispatches.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    dispatch_id = connection.scalars(query).one_or_none()
+    if dispatch_id is None:
+        return None
+    row = connection.execute(
+        update(dispatches)
+        .where(dispatches.c.id == dispatch_id)
+        .values(
+            state=State.SENDING,
+            attempt=dispatches.c.attempt + 1,
+            fence=dispatches.c.fence + 1,
+            lease_owner=node,
+            lease_until=lease_until,
+        )
+        .returning(
+            dispatches.c.text, dispatches.c.attempt, dispatches.c.first_due, dispatches.c.fence
+        )
+    ).one()
+    return ClaimedPost(dispatch_id, row.text, row.attempt, row.first_due, row.fence)
+
+
+def settle_post(
+    connection: Connection,
+    post: ClaimedPost,
+    *,
+    state: State,
+    reference: str,
+    reason: str,
+    due_at: datetime,
+    now: datetime,
+) -> bool:
+    """Write what became of a claimed post; False when somebody else has taken it since.
+
+    A post whose lease ran out meanwhile is `unknown`; the late answer is the truth and wins.
+    """
+    result = connection.execute(
+        update(dispatches)
+        .where(
+            dispatches.c.id == post.id,
+            dispatches.c.fence == post.fence,
+            dispatches.c.state.in_([State.SENDING, State.UNKNOWN]),
+        )
+        .values(
+            state=state,
+            reference=reference,
+            reason=reason,
+            due_at=due_at,
+            lease_owner=None,
+            lease_until=None,
+            settled_at=None if state is State.PLANNED else now,
+        )
+    )
+    return result.rowcount == 1
+
+
+def next_due(connection: Connection, lane: Lane, channel: str | None = None) -> datetime | None:
+    """When the next thing of a lane is due, which may be in the past; None when nothing waits."""
+    mine = [dispatches.c.lane == lane]
+    if channel is not None:
+        mine.append(dispatches.c.channel == channel)
+    due: datetime | None = connection.scalars(
+        select(func.min(dispatches.c.due_at)).where(
+            *mine,
+            dispatches.c.state.in_([State.PLANNED, State.SENDING]),
+            # A post in flight, or a mail whose readers are all claimed, is not waiting.
+            (dispatches.c.state == State.PLANNED)
+            | ((dispatches.c.lane == "mail") & ~dispatches.c.exhausted),
+        )
+    ).one()
+    if lane != "mail":
+        return due
+    retry = connection.scalars(
+        select(func.min(batches.c.due_at)).where(batches.c.state == State.PLANNED)
+    ).one()
+    return min((t for t in (due, retry) if t), default=None)
+
+
+def list_dispatches(connection: Connection, incident_id: int) -> list[DispatchRow]:
+    """All dispatches of an incident, the newest update's first."""
+    query = select(dispatches).where(dispatches.c.incident_id == incident_id)
+    query = query.order_by(dispatches.c.update_id.desc(), dispatches.c.lane.desc(), dispatches.c.id)
+    return [_dispatch(row) for row in connection.execute(query)]
+
+
+def find_dispatch(
+    connection: Connection, dispatch_id: int, *, lock: bool = False
+) -> DispatchRow | None:
+    """The dispatch, or None. With `lock`, it cannot begin to leave until we commit."""
+    query = select(dispatches).where(dispatches.c.id == dispatch_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return _dispatch(row) if row else None
+
+
+def get_dispatch(connection: Connection, dispatch_id: int) -> DispatchRow:
+    """The dispatch of this id, which exists. Raises sqlalchemy.exc.NoResultFound."""
+    return _dispatch(
+        connection.execute(select(dispatches).where(dispatches.c.id == dispatch_id)).one()
+    )
+
+
+def change_waiting(connection: Connection, dispatch_id: int, **values: Any) -> bool:
+    """Change a dispatch that has not begun to leave; False when it has."""
+    result = connection.execute(
+        update(dispatches)
+        .where(dispatches.c.id == dispatch_id, dispatches.c.state == State.PLANNED)
+        .values(values)
+    )
+    return result.rowcount == 1
+
+
+def give_up_leases(
+    connection: Connection, *, now: datetime, but_for: str | None = None
+) -> tuple[int, int]:
+    """Turn what was in flight when its claimant died into `unknown`; (posts, batches).
+
+    With `but_for` (we are alone on this database), every lease that is not this node's has
+    lost its owner; without it, only those whose time is over have.
+    """
+
+    def lost(table: Table) -> list[ColumnElement[bool]]:
+        mine = [table.c.state == State.SENDING, table.c.lease_owner.is_not(None)]
+        return (
+            [*mine, table.c.lease_owner != but_for]
+            if but_for
+            else [*mine, table.c.lease_until < now]
+        )
+
+    gone = {
+        "state": State.UNKNOWN,
+        "settled_at": now,
+        "lease_owner": None,
+        "lease_until": None,
+        "reason": "the sender stopped before the answer came",
+    }
+    posts = connection.execute(update(dispatches).where(*lost(dispatches)).values(gone)).rowcount
+    found = connection.execute(
+        update(batches)
+        .where(*lost(batches))
+        .values(gone)
+        .returning(batches.c.dispatch_id, batches.c.first_seq, batches.c.last_seq)
+    ).all()
+    for dispatch_id, first, last in found:
+        connection.execute(
+            update(deliveries)
+            .where(
+                deliveries.c.dispatch_id == dispatch_id,
+                deliveries.c.seq.between(first, last),
+                deliveries.c.state == State.SENDING,
+            )
+            .values(state=State.UNKNOWN, reason=gone["reason"])
+        )
+    return posts, len(found)
+
+
+def _dispatch(row: Row[Any]) -> DispatchRow:
+    return DispatchRow(
+        id=row.id,
+        incident_id=row.incident_id,
+        update_id=row.update_id,
+        lane=row.lane,
+        channel=row.channel,
+        state=State(row.state),
+        why=row.why,
+        due_at=row.due_at,
+        attempt=row.attempt,
+        text=row.text,
+        edited=notices.from_json(row.edited) if row.edited else None,
+        reference=row.reference,
+        reason=row.reason,
+        settled_at=row.settled_at,
+    )

@@ -1,0 +1,185 @@
+"""Components and customers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.sql import ColumnElement
+
+from notifier.domain.audience import Customer
+from notifier.store.db import upsert
+from notifier.store.schema import (
+    component_groups,
+    components,
+    customer_components,
+    customers,
+    incident_components,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A part of the service that customers use. `group` is "" when it stands alone."""
+
+    id: int
+    slug: str
+    name: str
+    group: str
+
+
+def put_component(
+    connection: Connection, *, slug: str, name: str, group: str, position: int
+) -> Component:
+    """Make or change the component `slug`."""
+    group_id = _group_id(connection, group) if group else None
+    row = {"slug": slug, "name": name, "group_id": group_id, "position": position}
+    upsert(connection, components, [row], key=["slug"], update=["name", "group_id", "position"])
+    return list_components(connection, slugs=[slug])[0]
+
+
+def list_components(
+    connection: Connection, *, slugs: Sequence[str] | None = None, incident_id: int | None = None
+) -> list[Component]:
+    """All components, or those of `slugs` or of an incident; by group, position and name."""
+    query = (
+        select(components.c.id, components.c.slug, components.c.name, component_groups.c.name)
+        .outerjoin(component_groups)
+        .order_by(component_groups.c.name, components.c.position, components.c.name)
+    )
+    if slugs is not None:
+        query = query.where(components.c.slug.in_(slugs))
+    if incident_id is not None:
+        query = query.join(incident_components).where(
+            incident_components.c.incident_id == incident_id
+        )
+    return [Component(i, s, n, g or "") for i, s, n, g in connection.execute(query)]
+
+
+def put_customer(connection: Connection, customer: Customer, *, now: datetime) -> int:
+    """Make or change the customer of this external id; its id. Components are replaced.
+
+    The components must exist and the address must not be another customer's; ask
+    `unknown_components` and `owner_of` first.
+    """
+    row = {
+        "external_id": customer.external_id,
+        "email": customer.email,
+        "email_key": customer.email_key,
+        "name": customer.name,
+        "language": customer.language,
+        "time_zone": customer.time_zone,
+        "created_at": now,
+        "updated_at": now,
+    }
+    changeable = ["email", "email_key", "name", "language", "time_zone", "updated_at"]
+    upsert(connection, customers, [row], key=["external_id"], update=changeable)
+    customer_id: int = connection.scalars(
+        select(customers.c.id).where(customers.c.external_id == customer.external_id)
+    ).one()
+    connection.execute(
+        delete(customer_components).where(customer_components.c.customer_id == customer_id)
+    )
+    ids = _component_ids(connection, customer.components)
+    if ids:
+        connection.execute(
+            insert(customer_components),
+            [{"customer_id": customer_id, "component_id": i} for i in ids.values()],
+        )
+    return customer_id
+
+
+def unknown_components(connection: Connection, slugs: Iterable[str]) -> list[str]:
+    """Those of `slugs` that are no component's."""
+    wanted = list(dict.fromkeys(slugs))
+    known = _component_ids(connection, wanted)
+    return [slug for slug in wanted if slug not in known]
+
+
+def owner_of(connection: Connection, email_key: str) -> str | None:
+    """External id of the customer who has this address (in one letter case)."""
+    return connection.scalars(
+        select(customers.c.external_id).where(customers.c.email_key == email_key)
+    ).one_or_none()
+
+
+def affected_by(incident_id: int) -> ColumnElement[bool]:
+    """Condition on `customers`: uses a component of the incident."""
+    used = (
+        select(1)
+        .select_from(
+            customer_components.join(
+                incident_components,
+                customer_components.c.component_id == incident_components.c.component_id,
+            )
+        )
+        .where(
+            incident_components.c.incident_id == incident_id,
+            customer_components.c.customer_id == customers.c.id,
+        )
+        .correlate(customers)
+    )
+    return used.exists()
+
+
+def count_readers(connection: Connection, component_ids: Sequence[int]) -> Mapping[str, int]:
+    """How many customers use these components: {"reachable": …, "unsubscribed": …}."""
+    users = (
+        select(customer_components.c.customer_id)
+        .where(customer_components.c.component_id.in_(component_ids))
+        .distinct()
+        .subquery()
+    )
+    gone = customers.c.unsubscribed_at.is_not(None)
+    total = connection.scalars(select(func.count()).select_from(users)).one()
+    unsubscribed = connection.scalars(
+        select(func.count())
+        .select_from(customers.join(users, users.c.customer_id == customers.c.id))
+        .where(gone)
+    ).one()
+    return {"reachable": total - unsubscribed, "unsubscribed": unsubscribed}
+
+
+def has_readers(connection: Connection, component_ids: Sequence[int]) -> bool:
+    """Whether anybody who uses these components can be reached."""
+    query = (
+        select(1)
+        .select_from(customer_components.join(customers))
+        .where(
+            customer_components.c.component_id.in_(component_ids),
+            customers.c.unsubscribed_at.is_(None),
+        )
+        .limit(1)
+    )
+    return connection.execute(query).first() is not None
+
+
+def unsubscribe(connection: Connection, customer_id: int, *, now: datetime) -> str | None:
+    """Stop all mail to a customer; their address, or None when there is no such customer."""
+    connection.execute(
+        update(customers)
+        .where(customers.c.id == customer_id, customers.c.unsubscribed_at.is_(None))
+        .values(unsubscribed_at=now)
+    )
+    return address_of(connection, customer_id)
+
+
+def address_of(connection: Connection, customer_id: int) -> str | None:
+    """A customer's address, or None when there is no such customer."""
+    return connection.scalars(
+        select(customers.c.email).where(customers.c.id == customer_id)
+    ).one_or_none()
+
+
+def _component_ids(connection: Connection, slugs: Iterable[str]) -> dict[str, int]:
+    query = select(components.c.slug, components.c.id).where(components.c.slug.in_(list(slugs)))
+    return {slug: id_ for slug, id_ in connection.execute(query)}
+
+
+def _group_id(connection: Connection, name: str) -> int:
+    upsert(connection, component_groups, [{"name": name}], key=["name"], update=[])
+    query = select(component_groups.c.id).where(component_groups.c.name == name)
+    group_id: int = connection.scalars(query).one()
+    return group_id

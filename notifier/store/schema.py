@@ -1,0 +1,307 @@
+"""All tables. `migrations/` must build exactly this (tests/guard/test_migrations.py).
+
+The route of one update through the tables: `updates` → `dispatches` (the outbox: one row per
+channel) → for mail, `batches` and one row per reader in `deliveries` (the ledger), with the
+exact words in `messages`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import TypeDecorator
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC; SQLite has no zones, so there it is kept as UTC text."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC. Raises ValueError for a datetime without a zone."""
+        if value is None:
+            return None
+        if value.utcoffset() is None:
+            raise ValueError("a time without a zone must not reach the database")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        """Back to an aware datetime in UTC."""
+        if value is None:
+            return None
+        aware: datetime = value.replace(tzinfo=UTC) if value.tzinfo is None else value
+        return aware.astimezone(UTC)
+
+
+# SQLite gives AUTOINCREMENT-like row ids only to a column declared INTEGER.
+Id = BigInteger().with_variant(Integer(), "sqlite")
+
+component_groups = Table(
+    "component_groups",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+components = Table(
+    "components",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("slug", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("group_id", ForeignKey("component_groups.id")),
+    Column("position", Integer, nullable=False, server_default="0"),
+)
+
+customers = Table(
+    "customers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("external_id", Text, nullable=False, unique=True),
+    Column("email", Text, nullable=False),
+    # The address in one letter case: two customers must not share a mailbox.
+    Column("email_key", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("language", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("unsubscribed_at", Instant),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    # A fan-out walks its audience variant by variant along this index.
+    Index("ix_customers_variant", "language", "time_zone", "id"),
+)
+
+customer_components = Table(
+    "customer_components",
+    metadata,
+    Column("customer_id", ForeignKey("customers.id", ondelete="CASCADE"), nullable=False),
+    Column("component_id", ForeignKey("components.id"), nullable=False),
+    PrimaryKeyConstraint("customer_id", "component_id"),
+    Index("ix_customer_components_component", "component_id", "customer_id"),
+    sqlite_with_rowid=False,
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("resolved_at", Instant),
+    Index("ix_incidents_status", "status"),
+)
+
+incident_components = Table(
+    "incident_components",
+    metadata,
+    Column("incident_id", ForeignKey("incidents.id"), nullable=False),
+    Column("component_id", ForeignKey("components.id"), nullable=False),
+    PrimaryKeyConstraint("incident_id", "component_id"),
+)
+
+updates = Table(
+    "updates",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("incident_id", ForeignKey("incidents.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("impact", Text, nullable=False),
+    Column("duration_kind", Text, nullable=False),
+    Column("duration_start", Instant),
+    Column("duration_end", Instant),
+    Column("explanation", Text, nullable=False),
+    Column("next_update_by", Instant),
+    Column("published_at", Instant, nullable=False),
+    Column("published_by", Text, nullable=False),
+    UniqueConstraint("incident_id", "number"),
+)
+
+dispatches = Table(
+    "dispatches",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("incident_id", ForeignKey("incidents.id"), nullable=False),
+    Column("update_id", ForeignKey("updates.id"), nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    # Severity rank: of what is due, the worst incident leaves first.
+    Column("priority", Integer, nullable=False),
+    Column("first_due", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    # A post's frozen words.
+    Column("text", Text),
+    # A mail's own notice, where the operator edited it while it waited.
+    Column("edited", JSON(none_as_null=True)),
+    Column("reference", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("lease_owner", Text),
+    Column("lease_until", Instant),
+    # Grows with each claim; a claimant whose fence is old may no longer write.
+    Column("fence", Integer, nullable=False, server_default="0"),
+    # Where the fan-out of a mail stands.
+    Column("cursor_language", Text, nullable=False, server_default=""),
+    Column("cursor_time_zone", Text, nullable=False, server_default=""),
+    Column("cursor_customer", BigInteger, nullable=False, server_default="0"),
+    Column("last_customer", BigInteger),
+    Column("next_seq", Integer, nullable=False, server_default="1"),
+    Column("exhausted", Boolean, nullable=False, server_default=text("false")),
+    Column("created_at", Instant, nullable=False),
+    Column("settled_at", Instant),
+    UniqueConstraint("update_id", "channel"),
+    Index("ix_dispatches_incident", "incident_id"),
+    Index(
+        "ix_dispatches_due",
+        "lane",
+        "due_at",
+        sqlite_where=text("state IN ('planned', 'sending')"),
+        postgresql_where=text("state IN ('planned', 'sending')"),
+    ),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("dispatch_id", ForeignKey("dispatches.id"), nullable=False),
+    Column("language", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("mail", JSON, nullable=False),
+    UniqueConstraint("dispatch_id", "language", "time_zone"),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("dispatch_id", ForeignKey("dispatches.id"), nullable=False),
+    Column("message_id", ForeignKey("messages.id"), nullable=False),
+    Column("first_seq", Integer, nullable=False),
+    Column("last_seq", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default="1"),
+    Column("due_at", Instant, nullable=False),
+    Column("reference", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("lease_owner", Text),
+    Column("lease_until", Instant),
+    Column("fence", Integer, nullable=False, server_default="1"),
+    Column("claimed_at", Instant, nullable=False),
+    Column("settled_at", Instant),
+    UniqueConstraint("dispatch_id", "first_seq"),
+    CheckConstraint("first_seq <= last_seq", name="range"),
+    Index(
+        "ix_batches_open",
+        "due_at",
+        sqlite_where=text("state IN ('planned', 'sending')"),
+        postgresql_where=text("state IN ('planned', 'sending')"),
+    ),
+)
+
+# One row per reader and dispatch. Clustered by (dispatch, seq), so that a batch is one
+# contiguous range and is marked by one UPDATE; address and name are what was used then.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("dispatch_id", ForeignKey("dispatches.id"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("customer_id", ForeignKey("customers.id"), nullable=False),
+    Column("address", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reference", Text),
+    Column("reason", Text),
+    PrimaryKeyConstraint("dispatch_id", "seq"),
+    # No second mail of one dispatch to one customer; and a customer's own history.
+    Index("uq_deliveries_customer", "customer_id", "dispatch_id", unique=True),
+    sqlite_with_rowid=False,
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", Text, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("csrf", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+
+# One-time sign-in links (the demo's, and a way in for who lost the password).
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    Column("token_hash", Text, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("token_hash", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+# What a request with an Idempotency-Key did, so that its repetition does nothing again.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("actor", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("update_id", ForeignKey("updates.id"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    PrimaryKeyConstraint("actor", "key"),
+)

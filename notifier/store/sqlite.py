@@ -1,0 +1,77 @@
+"""SQLite: which library, which journal, and transactions that take the write lock at once.
+
+SQLite 3.7.0 to 3.51.2 can lose commits in WAL mode when several connections checkpoint
+(fixed in 3.51.3, and in 3.50.7 and 3.44.6). The wheel `pysqlite3` carries its own, fixed
+library; where it is not installed and the system's library is affected, the rollback journal
+is used instead: slower, and safe.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sqlite3
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+
+#: Execution option under which a connection begins with the write lock.
+WRITE = "notifier_write"
+
+_BUSY_MS = 10_000
+_CACHE_KB = 16_384
+
+
+def library() -> ModuleType:
+    """The DB-API module to use: `pysqlite3` where it is installed, else the standard one."""
+    if importlib.util.find_spec("pysqlite3"):
+        return importlib.import_module("pysqlite3.dbapi2")
+    return sqlite3
+
+
+def wal_is_safe(version: tuple[int, ...]) -> bool:
+    """Whether this SQLite version keeps every commit in WAL mode."""
+    return (
+        version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+    )
+
+
+def journal_mode(module: ModuleType | None = None) -> str:
+    """`WAL` where it is safe, else `TRUNCATE` (a rollback journal)."""
+    return "WAL" if wal_is_safe((module or library()).sqlite_version_info) else "TRUNCATE"
+
+
+def open_engine(url: URL) -> Engine:
+    """An engine on the file of `url`, which is made if it does not exist."""
+    module = library()
+    mode = journal_mode(module)
+    engine = create_engine(url, module=module, connect_args={"timeout": _BUSY_MS / 1000})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        for pragma in (
+            f"journal_mode={mode}",
+            "synchronous=FULL",  # a commit we acknowledged survives a power cut
+            "foreign_keys=ON",
+            f"busy_timeout={_BUSY_MS}",
+            f"cache_size=-{_CACHE_KB}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later fails at once with SQLITE_BUSY when
+        # another writer came between, whatever the timeout; so writers take the lock up front.
+        write = connection.get_execution_options().get(WRITE, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def file_of(url: URL) -> Path | None:
+    """The database file, or None for a database in memory."""
+    return Path(url.database) if url.database and url.database != ":memory:" else None
