@@ -25,8 +25,8 @@ _LONGEST_WAIT = timedelta(days=1)
 _DETAIL_MAX = 300
 
 
-def judge_silence(provider: str, wire: Wire, error: Exception) -> Outcome:
-    """Outcome of a call that raised `error` and brought no answer."""
+def judge_silence(provider: str, wire: Wire, error: Exception | None) -> Outcome:
+    """Outcome of a call that brought no answer, and usually raised `error`."""
     if wire.sent:
         why = _in_words(wire.failure) if wire.failure else "its answer was not HTTP"
         return Unknown(f"{provider} may or may not have taken it: {why}")
@@ -40,7 +40,7 @@ def judge_silence(provider: str, wire: Wire, error: Exception) -> Outcome:
     )
 
 
-def _in_words(failure: OSError) -> str:
+def _in_words(failure: Exception) -> str:
     if isinstance(failure, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({failure.verify_message})"
     if isinstance(failure, ssl.SSLError):
@@ -49,7 +49,7 @@ def _in_words(failure: OSError) -> str:
         return f"its name was not found ({failure.strerror})"
     if isinstance(failure, TimeoutError):
         return "it took too long"
-    return (failure.strerror or str(failure) or type(failure).__name__).lower()
+    return (getattr(failure, "strerror", None) or str(failure) or type(failure).__name__).lower()
 
 
 def read_json(answer: Answer) -> Any:
@@ -62,7 +62,11 @@ def read_json(answer: Answer) -> Any:
 
 def describe(answer: Answer) -> str:
     """What the provider says went wrong: one line of at most 300 characters, may be empty."""
-    text = "; ".join(dict.fromkeys(_messages(read_json(answer))))
+    return one_line("; ".join(dict.fromkeys(_messages(read_json(answer)))))
+
+
+def one_line(text: str) -> str:
+    """`text` from elsewhere, made fit for a reason: one line of at most 300 characters."""
     return re.sub(r"\s+", " ", text)[:_DETAIL_MAX].strip()
 
 
@@ -76,6 +80,11 @@ def _messages(body: Any) -> Iterator[str]:
     elif isinstance(body, dict):
         found = next((body[k] for k in ("detail", "message", "errors", "error") if k in body), None)
         yield from _messages(found if found else body.get("title"))
+
+
+def join(reason: str, said: str) -> str:
+    """A reason with the provider's own words after it, if it had any."""
+    return f"{reason}: {said}" if said else reason
 
 
 def wait_until(answer: Answer, header: str) -> timedelta | None:

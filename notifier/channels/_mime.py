@@ -8,6 +8,10 @@ joining safe:
   there, closes with a soft line break (RFC 2045 section 6.7). So no spliced line grows beyond
   76 columns, and dots can be doubled (RFC 5321 section 4.5.2) piece by piece.
 - "=_" never occurs in quoted-printable text, so the boundary cannot occur in a body.
+
+The headers are folded here, because the email package folds subjects with spaces lost or added in
+some releases of Python (python/cpython issues 92081 and 120930), and folds a long link into
+RFC 2047 words, which no mail program reads as a link.
 """
 
 from __future__ import annotations
@@ -17,26 +21,31 @@ from binascii import b2a_qp
 from dataclasses import dataclass
 from datetime import datetime
 from email.charset import Charset
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import quote
+from email.utils import format_datetime, quote
 from html import escape
 from itertools import repeat
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 from notifier.domain.message import GREETING, SLOTS, UNSUBSCRIBE, Mail, Recipient
 
 _BOUNDARY = "=_notifier"
-# Stand for the two bodies while the email package lays out the headers and the parts.
-_TEXT, _HTML = "=_text", "=_html"
+_PART = (
+    f"--{_BOUNDARY}\r\n"
+    'Content-Type: text/%s; charset="utf-8"\r\n'
+    "Content-Transfer-Encoding: quoted-printable\r\n"
+    "\r\n"
+)
+_END = f"\r\n--{_BOUNDARY}--\r\n.\r\n"
 
 _SLOT = re.compile("(" + "|".join(map(re.escape, SLOTS)) + ")")
+# b2a_qp encodes white space before a line break without looking at the room that is left, so
+# that a line can reach 77 columns. A soft break right behind the white space keeps it as well.
+_LOOSE_END = re.compile(r"(?<=[ \t])(?=\n)")
 _UTF8 = Charset("utf-8")
 
-# A line break ends a header and starts the next one. The email package also breaks lines at the
-# other characters here (str.splitlines), and none of them belongs into a name or a subject.
+# A line break ends a header and starts the next one; parsers of mail take more characters for
+# line breaks than CR and LF. None of these belongs into a name or a subject.
 _NOT_IN_HEADERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # What our own ids consist of, and what can stand between < and > without quoting. The lengths
 # keep the header lines that hold them under 998 characters (RFC 5322 section 2.1.1).
@@ -70,14 +79,12 @@ class Template:
         self._mail = mail
         self._sender = _ascii_sender(mail.sender.address)
         self._domain = self._sender.rpartition("@")[2]
-        head, middle, tail = self._lay_out(date)
-        self._pieces: list[bytes] = [b""]  # the reader's own headers
+        self._pieces: list[bytes] = [b"", self._shared_headers(date)]
         self._holes: list[tuple[int, str, bool]] = []
-        self._add(head)
         self._add_body(mail.text, html=False)
-        self._add(middle)
+        self._pieces.append(b"\r\n" + (_PART % "html").encode())
         self._add_body(mail.html, html=True)
-        self._add(tail + b".\r\n")
+        self._pieces.append(_END.encode())
 
     def letter(self, recipient: Recipient) -> Letter:
         """The message to one reader; raises Unsendable where there can be none."""
@@ -99,83 +106,79 @@ class Template:
             raise Unsendable(f"the delivery id {identity!r} cannot stand in a header")
         if not _URL.fullmatch(url):
             raise Unsendable("the unsubscribe address is missing, too long or not a URL")
-        # A URL cannot be cut, so a long one gets the line after the name for itself. (The email
-        # package would turn it into RFC 2047 words, which no mail program reads as a link.)
-        fold = "\r\n" if len(url) > 58 else ""
         return (
-            f"To: {_mailbox(recipient.name, address)}\r\n"
+            f"To: {_mailbox(recipient.name, address, whose='reader')}\r\n"
             f"Message-ID: <{identity}@{self._domain}>\r\n"
             f"X-Notifier-Delivery-Id: {identity}\r\n"
-            f"List-Unsubscribe:{fold} <{url}>\r\n"
+            # One line however long: a link cannot be cut, and some parsers keep the white space
+            # of a fold in front of it.
+            f"List-Unsubscribe: <{url}>\r\n"
             "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
         ).encode()
 
-    def _lay_out(self, date: datetime) -> tuple[bytes, bytes, bytes]:
-        """The message around its two bodies: headers, what divides the bodies, and the end."""
-        message = EmailMessage(policy=SMTP)
-        self._add_headers(message, date)
-        message.make_alternative()
-        message.set_boundary(_BOUNDARY)
-        for subtype, body in (("plain", _TEXT), ("html", _HTML)):
-            part = EmailMessage(policy=SMTP)
-            part["Content-Type"] = f'text/{subtype}; charset="utf-8"'
-            part["Content-Transfer-Encoding"] = "quoted-printable"
-            part.set_payload(body)
-            message.attach(part)
-        head, _, rest = message.as_bytes().partition(f"\r\n{_TEXT}\r\n".encode())
-        middle, _, tail = rest.partition(f"\r\n{_HTML}\r\n".encode())
-        return head + b"\r\n", b"\r\n" + middle + b"\r\n", b"\r\n" + tail
-
-    def _add_headers(self, message: EmailMessage, date: datetime) -> None:
-        sender = self._mail.sender
-        thread = f"<{self._mail.thread}@{self._domain}>"
-        if not _ID.fullmatch(self._mail.thread):
-            raise Unsendable(f"the thread id {self._mail.thread!r} cannot stand in a header")
-        message["From"] = Address(_words(sender.name, "sender's name"), addr_spec=self._sender)
-        if sender.reply_to:
-            message["Reply-To"] = Address(addr_spec=_ascii_sender(sender.reply_to))
-        message["Subject"] = _words(self._mail.subject, "subject")
-        message["Date"] = date
-        message["MIME-Version"] = "1.0"
-        message["In-Reply-To"] = thread
-        message["References"] = thread
-        message["List-Id"] = f"<incidents.{self._domain}>"
-        message["Auto-Submitted"] = "auto-generated"
-
-    def _add(self, piece: bytes) -> None:
-        self._pieces.append(piece)
+    def _shared_headers(self, date: datetime) -> bytes:
+        mail, sender = self._mail, self._mail.sender
+        if not _ID.fullmatch(mail.thread):
+            raise Unsendable(f"the thread id {mail.thread!r} cannot stand in a header")
+        reply_to = f"Reply-To: {_ascii_sender(sender.reply_to)}\r\n" if sender.reply_to else ""
+        thread = f"<{mail.thread}@{self._domain}>"
+        return (
+            f"From: {_mailbox(sender.name, self._sender, whose='sender')}\r\n"
+            f"{reply_to}"
+            f"Subject: {_unstructured(_words(mail.subject, 'subject'))}\r\n"
+            f"Date: {format_datetime(date)}\r\n"
+            f"In-Reply-To: {thread}\r\n"
+            f"References: {thread}\r\n"
+            f"List-Id: <incidents.{self._domain}>\r\n"
+            "Auto-Submitted: auto-generated\r\n"
+            "MIME-Version: 1.0\r\n"
+            f'Content-Type: multipart/alternative; boundary="{_BOUNDARY}"\r\n'
+            "\r\n"
+            f"{_PART % 'plain'}"
+        ).encode()
 
     def _add_body(self, text: str, *, html: bool) -> None:
         *before, last = _SLOT.split(text)
         for part in before:
             if part in SLOTS:
                 self._holes.append((len(self._pieces), part, html))
-            self._add(_breakable(part))
-        self._add(_stuff(b2a_qp(_lines(last)).replace(b"\n", b"\r\n")))
+            self._pieces.append(_breakable(part))
+        *before, last = _LOOSE_END.split(_with_plain_breaks(last))
+        self._pieces.extend(map(_breakable, before))
+        self._pieces.append(_stuff(b2a_qp(_utf8(last))))
 
 
 def _breakable(text: str) -> bytes:
     """Quoted-printable lines that other text may follow: it will start on a line of its own."""
+    lines = _with_plain_breaks(text)
+    if "\n" not in lines:  # nearly every value, thousands of times a second
+        return _stuff(_with_soft_end(lines))
+    return _stuff(b"".join(map(_with_soft_end, _LOOSE_END.split(lines))))
+
+
+def _with_soft_end(text: str) -> bytes:
     # b2a_qp leaves room for a soft break only before a character of the same line, and encodes
     # a final space: so a character follows while it works, and is taken off again.
-    encoded = b2a_qp(_lines(text) + b"x")[:-1]
-    if encoded and not encoded.endswith(b"\n"):
-        encoded += b"=\n"
-    return _stuff(encoded.replace(b"\n", b"\r\n"))
+    encoded = b2a_qp(_utf8(text) + b"x")[:-1]
+    return encoded if not encoded or encoded.endswith(b"\n") else encoded + b"=\n"
 
 
-def _lines(text: str) -> bytes:
+def _with_plain_breaks(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _utf8(text: str) -> bytes:
     try:
-        return text.replace("\r\n", "\n").replace("\r", "\n").encode()
+        return text.encode()
     except UnicodeEncodeError:
         raise Unsendable("the text has half a character in it (a lone surrogate)") from None
 
 
 def _stuff(lines: bytes) -> bytes:
-    """Double the dot of every line that begins with one, as a mail server expects."""
+    """The lines as they are sent: ended by CR LF, and a leading dot doubled."""
     if lines.startswith(b"."):
         lines = b"." + lines
-    return lines.replace(b"\r\n.", b"\r\n..")
+    return lines.replace(b"\n.", b"\n..").replace(b"\n", b"\r\n")
 
 
 def _words(text: str, what: str) -> str:
@@ -185,44 +188,57 @@ def _words(text: str, what: str) -> str:
     return " ".join(text.split())
 
 
-def _mailbox(name: str, address: str) -> str:
-    """`name <address>` for a header, folded so that the name's lines stay under 78 columns."""
-    words = _words(name, "reader's name")
-    if not words:
-        return f"<{address}>"
-    phrase = _phrase(words)
-    fold = "\r\n" if len(phrase) + len(address) > 70 else ""
-    return f"{phrase}{fold} <{address}>"
+def _mailbox(name: str, address: str, *, whose: str) -> str:
+    """`name <address>` for a header, in lines of less than 78 columns where that can be."""
+    phrase = _phrase(_words(name, f"{whose}'s name"))
+    fold = "\r\n" if len(phrase) + len(address) > 68 else ""
+    return f"{phrase}{fold} <{address}>" if phrase else address
 
 
 def _phrase(words: str) -> str:
-    """A display name: as it is, between quotes, or as RFC 2047 words of at most 75 characters."""
-    if _PLAIN_NAME.fullmatch(words):
+    """A display name: as it is, between quotes, or encoded."""
+    if not words or _PLAIN_NAME.fullmatch(words):
         return words
-    if words.isascii() and len(words) <= 60 and "=?" not in words:
-        return f'"{quote(words)}"'
-    # The email package's own header objects do the same in ten times the time.
+    return f'"{quote(words)}"' if _can_stay(words) else _encode_words(words)
+
+
+def _unstructured(words: str) -> str:
+    return words if _can_stay(words) else _encode_words(words)
+
+
+def _can_stay(words: str) -> bool:
+    return words.isascii() and len(words) <= 60 and "=?" not in words
+
+
+def _encode_words(words: str) -> str:
+    """RFC 2047 words, each on a line of its own and short enough for one (section 2)."""
     word = _UTF8.header_encode(words)
-    if len(word) <= 70:
+    if len(word) <= 65:
         return word
-    return "\r\n ".join(filter(None, _UTF8.header_encode_lines(words, repeat(70))))
+    lines = _UTF8.header_encode_lines(words, repeat(65))  # ten times slower
+    return "\r\n ".join(filter(None, lines))
 
 
 def _envelope_address(address: str) -> tuple[str, bool]:
     """The address as MAIL and RCPT take it, and whether that takes SMTPUTF8."""
     if _PLAIN_ADDRESS.fullmatch(address):
         return address, False
-    try:
-        checked = validate_email(address, check_deliverability=False)
-    except EmailNotValidError as error:
-        raise Unsendable(f"the address is not valid: {error}") from None
+    checked = _validate(address)
     if checked.ascii_email:
         return checked.ascii_email, False
     return f"{checked.local_part}@{checked.ascii_domain}", True
 
 
 def _ascii_sender(address: str) -> str:
-    plain, utf8 = _envelope_address(address)
-    if utf8:
+    plain = _validate(address).ascii_email
+    if plain is None:
         raise Unsendable(f"the sender's address {address!r} has letters outside ASCII before the @")
     return plain
+
+
+def _validate(address: str) -> ValidatedEmail:
+    try:
+        # Relays inside a company know domains such as "status.internal".
+        return validate_email(address, check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError as error:
+        raise Unsendable(f"{address!r} is not an address mail can go to: {error}") from None

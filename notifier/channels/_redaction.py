@@ -1,9 +1,13 @@
-"""Credentials stay out of the logs and out of the reasons we write down."""
+"""Credentials stay out of the logs, and out of the reasons we write down."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
+from urllib.parse import quote
+
+from notifier.channels._wire import Answer
 
 # Each of these writes headers, keys or whole messages at DEBUG (read in tweepy 4.17,
 # requests-oauthlib 2.0, oauthlib 3.3, python-http-client 3.3).
@@ -34,8 +38,10 @@ def silence_libraries() -> None:
         logging.getLogger(name).addFilter(_FILTER)
 
 
-def scrub(text: str, secrets: Iterable[str]) -> str:
-    """`text` without any of `secrets`, should a server or a proxy have echoed one."""
+def scrub(answer: Answer, secrets: Iterable[str]) -> Answer:
+    """`answer` without any of `secrets`, should a server or a proxy have echoed one."""
+    body = answer.body
     for secret in secrets:
-        text = text.replace(secret, "…")
-    return text
+        for form in (secret, quote(secret, safe="")):
+            body = body.replace(form.encode(), b"(hidden)")
+    return replace(answer, body=body)

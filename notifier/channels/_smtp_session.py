@@ -1,121 +1,121 @@
-"""Sessions with a mail server: where it is, opening one, and its bytes once it is open.
-
-smtplib does the greeting, STARTTLS and the log-in. From then on the socket does not block, so
-that one thread can hold several sessions (`notifier.channels._smtp_batch`).
-"""
+"""The bytes of an open SMTP session. Nothing here waits: one thread can hold several sessions."""
 
 from __future__ import annotations
 
-import logging
 import re
 import smtplib
 import socket
 import ssl
 import time
-from dataclasses import dataclass, field
-from typing import Final, Literal, cast
-from urllib.parse import parse_qs, unquote, urlsplit
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final, cast
 
-from notifier.domain.delivery import Rejected, Retry
-
-log = logging.getLogger(__name__)
-
-#: One reply line, or the lines of one reply joined: its three digits, then the text.
+#: One reply, its lines joined: three digits, a space, the text.
 Reply = bytes
 
-_SETTING = "NOTIFIER_SMTP__URL"
-_FORM = "smtp://[user:password@]host[:port][?starttls=required|never] or smtps://…"
+_FIRST_LINE: Final = re.compile(rb"[2-5][0-9][0-9](?:[ -]|$)")
+_READ_AT_ONCE: Final = 65536
+_LONGEST_LINE: Final = 8192
+_MOST_LINES: Final = 100
 
-# A TLS record holds at most this much (RFC 8446 section 5.1). Handing OpenSSL one record at a
-# time keeps the count of sent bytes exact: a peer cannot read a record of which a part is missing.
+# A TLS record holds at most this much (RFC 8446 section 5.1). OpenSSL is given one record at a
+# time: it takes it whole or not at all, and a peer cannot read a record of which a part is
+# missing. So the count of sent bytes is exact with TLS as well.
 _TLS_RECORD: Final = 16384
-_LONGEST_REPLY: Final = 65536
-_STATUS = re.compile(rb"[2-5][0-9][0-9]([ -]|$)")
+_ANY_AMOUNT: Final = 1 << 30
 
-
-@dataclass(frozen=True, slots=True)
-class Relay:
-    """A mail server that takes our mail, as the setting describes it."""
-
-    host: str
-    port: int
-    #: TLS from the first byte (smtps).
-    tls: bool
-    starttls: Literal["if offered", "required", "never"]
-    user: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-    @classmethod
-    def parse(cls, url: str) -> Relay:
-        """Read the setting. Raises ValueError, whose text never repeats the URL: it is secret."""
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname or "", parts.port
-            host.encode("idna")
-        except ValueError:  # the original text quotes what may be a part of the password
-            raise ValueError(_url_problem("cannot be read")) from None
-        if parts.scheme not in ("smtp", "smtps") or not host or parts.path.strip("/"):
-            raise ValueError(_url_problem("is not complete"))
-        user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        if bool(user) != bool(password) or not (user + password).isascii():
-            raise ValueError("needs both a user and a password, in ASCII letters, or neither")
-        tls = parts.scheme == "smtps"
-        starttls = _read_starttls(parts.query, secret=bool(password))
-        return cls(host, port or _default_port(tls, user), tls, starttls, user, password)
-
-
-def _url_problem(what: str) -> str:
-    return (
-        f"{what}: write it as {_FORM},"
-        " with %40 %2F %3A %3F %23 for @ / : ? # inside the user or the password"
-    )
-
-
-def _default_port(tls: bool, user: str) -> int:
-    """465 and 587 are where a log-in is expected (RFC 8314, RFC 6409), 25 where it is not."""
-    if tls:
-        return 465
-    return 587 if user else 25
-
-
-def _read_starttls(query: str, *, secret: bool) -> Literal["if offered", "required", "never"]:
-    """A password only travels in clear text where somebody wrote that it may."""
-    match parse_qs(query, keep_blank_values=True):
-        case {} as none if not none:
-            return "required" if secret else "if offered"
-        case {"starttls": ["required"], **other} if not other:
-            return "required"
-        case {"starttls": ["never"], **other} if not other:
-            return "never"
-    raise ValueError("only takes ?starttls=required or ?starttls=never after the host")
-
-
-class CannotOpen(Exception):
-    """No session could be opened. `outcome` is what that means for every letter waiting."""
-
-    def __init__(self, outcome: Retry | Rejected) -> None:
-        super().__init__(outcome.reason)
-        self.outcome = outcome
+_WOULD_WAIT = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Lost(Exception):
-    """The session is over: closed by the server, silent for too long, or talking nonsense."""
+    """The session is over: closed by the server, silent for too long, or making no sense."""
 
 
 class Session:
-    """An open session: greeted, encrypted and logged in as the relay wants it."""
+    """A session that is greeted, encrypted and logged in. The sockets below never block."""
 
     def __init__(self, smtp: smtplib.SMTP) -> None:
         self._smtp = smtp
         self.sock = cast(socket.socket, smtp.sock)
         self.pipelining = smtp.has_extn("pipelining")
         self.smtputf8 = smtp.has_extn("smtputf8")
-        self.used_at = time.monotonic()
-        self._record = _TLS_RECORD if isinstance(self.sock, ssl.SSLSocket) else sys_maxsize()
-        self._unread = b""
-        self._lines: list[bytes] = []
+        self.size = smtp.has_extn("size")
+        self._most = _TLS_RECORD if isinstance(self.sock, ssl.SSLSocket) else _ANY_AMOUNT
+        self._rest = b""
+        self._continued: list[bytes] = []
+        self._used_at = time.monotonic()
+        # Else the end of a letter waits for the acknowledgement of its beginning (Nagle).
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
+
+    def send(self, data: memoryview) -> int:
+        """Hand over what the connection takes now; the number of bytes it took. Raises Lost."""
+        try:
+            return self.sock.send(data[: self._most])
+        except _WOULD_WAIT:
+            return 0
+        except OSError as error:
+            raise Lost(_broken(error)) from None
+
+    def receive(self) -> Iterator[Reply]:
+        """The replies that are complete by now. Raises Lost, after the replies that came before."""
+        try:
+            # One read is enough: OpenSSL does not read ahead of the record it is asked for, so
+            # whatever is left still makes the socket readable.
+            data = self.sock.recv(_READ_AT_ONCE)
+        except _WOULD_WAIT:
+            return
+        except OSError as error:
+            raise Lost(_broken(error)) from None
+        if not data:
+            raise Lost("the mail server closed the connection")
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            reply = self._add_line(line.rstrip(b"\r"))
+            if reply:
+                yield reply
+        if len(self._rest) > _LONGEST_LINE or len(self._continued) > _MOST_LINES:
+            raise Lost("the mail server sent an endless reply")
+
+    def _add_line(self, line: bytes) -> Reply | None:
+        if not _FIRST_LINE.match(line):
+            raise Lost("the mail server sent something that is not SMTP")
+        if line[3:4] == b"-":
+            self._continued.append(line[4:])
+            return None
+        if not self._continued:
+            return line
+        reply = b"%b %b" % (line[:3], b" ".join([*self._continued, line[4:]]))
+        self._continued.clear()
+        return reply
+
+    def is_usable(self, longest_idle: float) -> bool:
+        """Whether the session was used lately and the server has not said good-bye since."""
+        if time.monotonic() - self._used_at > longest_idle:
+            return False
+        try:
+            self.sock.recv(1)
+        except _WOULD_WAIT:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def rest(self) -> None:
+        """Note that the session is idle from now on."""
+        self._used_at = time.monotonic()
+
+    def quit(self) -> None:
+        """Say good-bye, without waiting for the answer, and close. Only between letters."""
+        with suppress(OSError):
+            self.sock.send(b"QUIT\r\n")
+        self.close()
+
+    def close(self) -> None:
+        """Close without a word, which is all one may do inside a letter."""
+        self._smtp.close()
+
+
+def _broken(error: OSError) -> str:
+    return f"the connection broke ({error.strerror or error})"

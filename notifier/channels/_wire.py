@@ -27,7 +27,6 @@ from urllib.parse import urlsplit
 import urllib3
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 # A provider's longest honest answer is SendGrid's 400 with one error for each of 1,000
@@ -74,8 +73,8 @@ class Wire(threading.local):
         self.connecting = False
         self.sent = False
         self.answer: Answer | None = None
-        #: What the network said, when the call failed there.
-        self.failure: OSError | None = None
+        #: What went wrong, when the call failed in the network.
+        self.failure: Exception | None = None
 
     def sending(self) -> None:
         """The first or a further part of the request is about to leave.
@@ -141,11 +140,11 @@ class Adapter(HTTPAdapter):
 
     `base` replaces scheme and host of each request's address. It is needed where a library
     knows only one host (tweepy); what was signed stays signed for the original address.
+    A connection that stood idle for more than `idle` seconds is not used again.
     """
 
-    def __init__(self, wire: Wire, base: str = "") -> None:
-        self._wire = wire
-        self._base = base
+    def __init__(self, wire: Wire, base: str = "", *, idle: float = _IDLE_MAX) -> None:
+        self._wire, self._base, self._idle = wire, base, idle
         self._classes = _pool_classes(wire)
         self._used = time.monotonic()
         super().__init__()
@@ -163,18 +162,16 @@ class Adapter(HTTPAdapter):
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Send, and read the whole answer. Leaves the answer in the wire."""
-        if time.monotonic() - self._used > _IDLE_MAX:
+        if time.monotonic() - self._used > self._idle:
             self.close()
         if self._base:
             request.url = self._base + request.path_url
         if _is_loopback(request.url or ""):
             kwargs["proxies"] = {}  # a proxy for the internet does not reach the sandbox
         response = super().send(request, *args, **(kwargs | {"stream": True, "timeout": None}))
-        response._content = _read(response.raw)
-        response._content_consumed = True
-        self._wire.answer = Answer(
-            response.status_code, CaseInsensitiveDict(response.headers), response._content
-        )
+        body = _read(response.raw)
+        response.raw = io.BytesIO(body)
+        self._wire.answer = Answer(response.status_code, response.headers, body)
         self._used = time.monotonic()
         return response
 
@@ -230,7 +227,7 @@ class _Connection(HTTPConnection):
         self.wire.connecting = True
         try:
             super().connect()
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             self.wire.failure = error
             raise
         finally:
@@ -247,9 +244,12 @@ class _Connection(HTTPConnection):
             self.wire.failure = error
             raise
 
-    def response_class(self, sock: socket.socket, **kwargs: Any) -> http.client.HTTPResponse:
-        """Named by http.client, which calls it for each answer."""
-        return http.client.HTTPResponse(_TimedSocket(sock, self.wire), **kwargs)
+    # http.client calls this for each answer; that it is a class matters to nobody.
+    def response_class(  # type: ignore[override]
+        self, sock: socket.socket, **kwargs: Any
+    ) -> http.client.HTTPResponse:
+        timed: Any = _TimedSocket(sock, self.wire)
+        return http.client.HTTPResponse(timed, **kwargs)
 
 
 class _TimedSocket:

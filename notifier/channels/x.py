@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+from datetime import timedelta
 from typing import Any, Literal
 
 import tweepy
 from pydantic import ConfigDict, Field, SecretStr, model_validator
-from twitter_text import extract_urls_with_indices, parse_tweet
-from twitter_text.regexp.valid_ascii_domain import valid_ascii_domain
 
 from notifier.channels._judging import (
     WAIT,
     describe,
+    join,
     judge_silence,
     read_json,
     wait_until,
 )
 from notifier.channels._redaction import scrub, silence_libraries
+from notifier.channels._weight import measure, normalise
 from notifier.channels._wire import Adapter, Answer, Wire
 from notifier.domain.delivery import Outcome, Rejected, Retry, Sent, Unknown
 from notifier.settings import SANDBOX_HTTP, SANDBOX_X, HttpUrl, Table
@@ -72,8 +72,9 @@ class Config(Table):
         if not isinstance(values, dict):
             return values
         given = {key: value for key, value in values.items() if value not in (None, "")}
-        if given.get("api_url") == _VENDOR_TOO:
-            given["api_url"] = _VENDOR
+        if "api_url" in given:
+            url = str(given["api_url"]).rstrip("/")
+            given["api_url"] = _VENDOR if url == _VENDOR_TOO else url
         missing = [key for key in _KEYS if key not in given]
         if missing and (len(missing) < len(_KEYS) or given.get("api_url") == _VENDOR):
             raise ValueError(f"{missing[0]} is missing: X needs all four keys")
@@ -108,36 +109,37 @@ class X:
         self._client.session.max_redirects = 0
 
     def measure(self, text: str) -> int:
-        """Weighted length as X counts it, or a little more, never less."""
+        """Weighted length as X counts it."""
         return measure(text)
 
     def send(self, text: str) -> Outcome:
         """Post `text`. Never raises; ends within connect_timeout + read_timeout."""
         self._wire.start()
+        failure = None
         try:
-            self._client.create_tweet(text=_normalise(text))
+            self._client.create_tweet(text=normalise(text))
         except Exception as error:
             # Judged by the answer, not by the exception: tweepy also raises ValueError on a
             # reset header that is no number and AttributeError on an error that is a list.
-            if self._wire.answer is None:
-                return judge_silence("X", self._wire, error)
-        return self._judge(self._wire.answer)
+            failure = error
+        if answer := self._wire.answer:
+            return _judge(scrub(answer, self._secrets))
+        return judge_silence("X", self._wire, failure)
 
     def link(self, reference: str) -> str:
         """Where the post with this id is read."""
         return f"{self._web_url}/i/web/status/{reference}" if reference else ""
 
-    def _judge(self, answer: Answer | None) -> Outcome:
-        if answer is None:
-            return Unknown("tweepy returned without an answer from X")
-        said = scrub(describe(answer), self._secrets)
-        if answer.status < 300:
-            return _judge_success(answer, said)
-        if answer.status == 429:
-            return Retry(_join("X's rate limit is reached (429)", said), _rate_wait(answer))
-        if answer.status >= 500:
-            return Unknown(_join(f"X failed while taking the post ({answer.status})", said))
-        return Rejected(_refusal(answer.status, said))
+
+def _judge(answer: Answer) -> Outcome:
+    said = describe(answer)
+    if answer.status < 300:
+        return _judge_success(answer, said)
+    if answer.status == 429:
+        return Retry(join("X's rate limit is reached (429)", said), _rate_wait(answer))
+    if answer.status >= 500:
+        return Unknown(join(f"X failed while taking the post ({answer.status})", said))
+    return Rejected(_refusal(answer.status, said))
 
 
 def _judge_success(answer: Answer, said: str) -> Outcome:
@@ -146,7 +148,7 @@ def _judge_success(answer: Answer, said: str) -> Outcome:
     reference = data.get("id") if isinstance(data, dict) else None
     if isinstance(reference, str) and re.fullmatch(r"[0-9]{1,19}", reference):
         return Sent(reference)
-    return Unknown(_join(f"X answered {answer.status} without the id of a post", said))
+    return Unknown(join(f"X answered {answer.status} without the id of a post", said))
 
 
 def _refusal(status: int, said: str) -> str:
@@ -156,17 +158,13 @@ def _refusal(status: int, said: str) -> str:
     if 300 <= status < 400:
         return f"X answered with a redirect ({status}): check api_url under [x] in the settings"
     advice = _ADVICE.get(status, "X refused the post")
-    return _join(f"{advice} ({status})", said)
+    return join(f"{advice} ({status})", said)
 
 
-def _join(reason: str, said: str) -> str:
-    return f"{reason}: {said}" if said else reason
-
-
-def _rate_wait(answer: Answer) -> Any:
+def _rate_wait(answer: Answer) -> timedelta:
     """Until the last window that is used up begins anew.
 
-    The windows of 24 hours count only when nothing remains in them: the headers also come
+    The windows of 24 hours count only when nothing remains in them: their headers also come
     with an answer that was refused because of the 15-minute window.
     """
     windows = ["x-rate-limit"]
@@ -177,54 +175,3 @@ def _rate_wait(answer: Answer) -> Any:
     ]
     waits = [wait_until(answer, f"{window}-reset") for window in windows]
     return max((wait for wait in waits if wait is not None), default=WAIT)
-
-
-# The parser is quadratic: 280 characters of "a.a.a." take 0.1 s, 1,600 take 4 s.
-_PARSED_MAX = 1_000
-
-_URL_WEIGHT = 23
-
-# Characters that may stand in what the parser takes for one domain.
-_DOMAIN_RUN = re.compile(r"[^\s!#-,/:-@\[-^{-~]+")
-
-# Python's IGNORECASE takes these for i, s and k; JavaScript, and so X, does not. Any other
-# letter of one code point will do.
-_NOT_ASCII = str.maketrans("\u0130\u0131\u017f\u212a", "\u4e2d" * 4)
-
-
-def measure(text: str) -> int:
-    """Weighted length of `text`: never less than X counts.
-
-    Of a text longer than 1,000 code points (no post is) only that number is returned.
-    """
-    text = _normalise(text)
-    if len(text) > _PARSED_MAX:
-        return len(text)
-    return int(parse_tweet(text).weightedLength) + _uncounted(text)
-
-
-def _normalise(text: str) -> str:
-    """`text` as X stores it (NFC), and with LF: the parser counts CRLF as 1 unit, X as 2."""
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def _uncounted(text: str) -> int:
-    """Units by which the parser may count too little.
-
-    An address without a scheme that touches letters of another script ("停电file.py", with
-    Urdu letters before it): X's own parser (twitter-text 3.1.0) counts 23 for file.py. The
-    Python one first asks the `idna` codec, which refuses to mix directions of writing, and
-    then counts letter by letter. Of 20,000 random texts made of such pieces it counted 6 %
-    too low by up to 60; with this, none.
-    """
-    if text.isascii() and "xn--" not in text:
-        return 0
-    counted = [url["indices"] for url in extract_urls_with_indices(text)]
-    text = text.translate(_NOT_ASCII)
-    return sum(
-        max(0, _URL_WEIGHT - len(domain[0]))
-        for run in _DOMAIN_RUN.finditer(text)
-        if not run[0].isascii() or "xn--" in run[0]
-        for domain in valid_ascii_domain.finditer(text, *run.span())
-        if not any(begin < domain.end() and domain.start() < end for begin, end in counted)
-    )
