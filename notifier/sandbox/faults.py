@@ -54,10 +54,10 @@ _AT_THE_END = {"accept_then_reset", "close_after", "202_then_lost"}
 class Fault(BaseModel):
     """One order to fail. It is used up after `times` requests; `times: null` never ends.
 
-    It concerns requests with this `method` (HTTP) or the command `at` (SMTP) whose content
-    contains `match`; the first `after` of them are spared. `retry_after` and `reset` are the
-    headers of a 429: seconds as a number, or any text, sent as it is. `reset` as a number
-    means that many seconds from now.
+    It concerns requests with this `method` (HTTP) or the command `at` (SMTP) that contain
+    `match`, byte for byte, in the body or the command's argument; the first `after` of them are
+    spared. `retry_after` and `reset` are the headers of a 429: seconds as a number, or any text,
+    sent as it is. `reset` as a number means that many seconds from now.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -140,7 +140,7 @@ class Faults:
                 {**a.fault.model_dump(), "left": a.left, "struck": a.struck} for a in self._armed
             ]
 
-    def take(self, service: str, moment: str, content: str, method: str = "") -> Fault | None:
+    def take(self, service: str, moment: str, content: bytes, method: str = "") -> Fault | None:
         """The fault that strikes this request, counted as used; None when all goes well."""
         if not self._armed:
             return None
@@ -159,12 +159,12 @@ class Faults:
                 self._armed.remove(armed)
 
 
-def _concerns(fault: Fault, service: str, moment: str, content: str, method: str) -> bool:
+def _concerns(fault: Fault, service: str, moment: str, content: bytes, method: str) -> bool:
     return (
         fault.service == service
         and fault.moment == moment
         and method in ("", fault.method)
-        and fault.match in content
+        and fault.match.encode() in content
     )
 
 

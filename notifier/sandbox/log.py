@@ -24,9 +24,11 @@ An accepted message, one line per post and one per recipient of a mail::
 Two other kinds of line have neither "id" nor "to" at their top, so that they cannot be
 mistaken for an accepted message::
 
-    {"seq": 8, "at": …, "lost": true, "message": {…}}       answered OK, but it went nowhere
-    {"seq": 9, "at": …, "deleted": "<id>", "service": "x", "received_ns": …, "request": …}
+    {"seq": 8, "at": …, "lost": true, "message": {…}}   answered OK, but it went nowhere
+    {"seq": 9, "at": …, "deleted": {"id": …, "received_ns": …, "request": …}}   from X's timeline
 
+Lines are UTF-8, end in LF and contain no other character that some readers take for a line's
+end (U+0085, U+2028, U+2029 are escaped). A line being written may be seen without its LF.
 After a crash of the sandbox a half-written last line is cut off when the file is opened again:
 its sender has not been answered. `seq` continues.
 """
@@ -46,6 +48,7 @@ from typing import Any
 
 #: How a line begins. Its first key after `at` says what it is.
 _HEAD = re.compile(rb'\{"seq":\d+,"at":"[^"]*","(?:service":"(\w+)|(lost|deleted))')
+_LINE_ENDS = [(end.encode(), b"\\u%04x" % ord(end)) for end in "\u0085\u2028\u2029"]
 _POST, _MAIL, _OTHER = b"p", b"m", b"-"
 
 
@@ -80,14 +83,13 @@ class Log:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def append(self, bodies: Sequence[str], *, lost: bool = False) -> None:
+    def append(self, bodies: Sequence[bytes], *, lost: bool = False) -> None:
         """Add a line for each of `bodies`, JSON objects whose first key is "service" or "deleted".
 
         Returns when they are on disk. Raises OSError when they cannot be written; then none is.
         """
         with self._append_lock:
-            self._end = self._write([_line(n, b, lost) for n, b in self._numbered(bodies)])
-            mine = self._end
+            self._end = mine = self._write(_make_lines(bodies, first=len(self) + 1, lost=lost))
         if self._fsync:
             self._sync(mine)
 
@@ -133,9 +135,6 @@ class Log:
                 if line.endswith(b"\n"):  # else another thread is still writing it
                     yield line
 
-    def _numbered(self, bodies: Sequence[str]) -> Iterator[tuple[int, str]]:
-        return enumerate(bodies, start=len(self._offsets) + 1)
-
     def _write(self, lines: list[bytes]) -> int:
         """Write all lines or none; returns the new end of the file."""
         block = memoryview(b"".join(lines))
@@ -175,11 +174,21 @@ class Log:
         return end
 
 
-def _line(seq: int, body: str, lost: bool) -> bytes:
-    at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    head = f'{{"seq":{seq},"at":"{at}",'
-    text = f'{head}"lost":true,"message":{body}}}\n' if lost else f"{head}{body[1:]}\n"
-    return text.encode()
+def _make_lines(bodies: Sequence[bytes], *, first: int, lost: bool) -> list[bytes]:
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
+    if lost:
+        bodies = [b'{"lost":true,"message":%b}' % body for body in bodies]
+    return [
+        b'{"seq":%d,"at":"%b",%b\n' % (seq, at, _one_line(body)[1:])
+        for seq, body in enumerate(bodies, first)
+    ]
+
+
+def _one_line(body: bytes) -> bytes:
+    if not body.isascii():
+        for end, escape in _LINE_ENDS:
+            body = body.replace(end, escape)
+    return body
 
 
 def _match(line: bytes) -> re.Match[bytes]:

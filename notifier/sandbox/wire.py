@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 from email.utils import formatdate
 from http import HTTPStatus
-from json import JSONEncoder
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
-#: `json.dumps` builds an encoder per call when it is given options; this one is built once.
-to_json = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+from pydantic_core import to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,7 @@ class Request:
     method: str
     path: str
     query: str
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
     received_ns: int
     number: int
@@ -94,8 +92,7 @@ class Provider(Protocol):
 
 def json_reply(status: int, value: Any, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
     """A JSON answer."""
-    body = to_json(value).encode()
-    return Reply(status, body, "application/json; charset=utf-8", headers)
+    return Reply(status, to_json(value), "application/json; charset=utf-8", headers)
 
 
 def phrase(status: int) -> str:

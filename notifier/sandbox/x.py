@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import to_json
+
 from notifier.sandbox.log import Log
 from notifier.sandbox.oauth import Signatures
-from notifier.sandbox.wire import Refused, Reply, Request, json_reply, phrase, to_json
+from notifier.sandbox.wire import Refused, Reply, Request, json_reply, phrase
 from notifier.sandbox.x_post import Draft, invalid, is_id, problem, read_draft, same_text
 from notifier.sandbox.x_timeline import Post, page
 
@@ -24,6 +26,12 @@ WINDOW_SECONDS = 15 * 60
 DUPLICATE_SECONDS = 24 * 3600
 OWN_ID = "1790000000000000001"
 _OWN = {"id": OWN_ID, "name": "Notifier sandbox", "username": "sandbox"}
+_ROUTES = {
+    "POST /2/tweets",
+    "DELETE /2/tweets/:id",
+    "GET /2/users/me",
+    "GET /2/users/:id/tweets",
+}
 #: The first millisecond that X's ids count from.
 _EPOCH_MS = 1288834974657
 
@@ -80,9 +88,10 @@ class X:
 
     def answer(self, request: Request) -> Reply:
         """Do what X does."""
-        route = self._route(request)
+        route = _route(request)
         try:
-            if not self._signatures.verify(request.method, request.target, request.headers):
+            authorization = request.headers.get("Authorization", "")
+            if not self._signatures.verify(request.method, request.target, authorization):
                 return self._limited(route, problem(401, "Unauthorized"))
             self._count(route)
             return self._limited(route, self._act(route, request))
@@ -106,14 +115,6 @@ class X:
     def post(self, ident: str) -> Post | None:
         """One post that stands."""
         return self._posts.get(ident)
-
-    def _route(self, request: Request) -> str:
-        parts = request.path.split("/")[2:]
-        if len(parts) == 2 and parts[0] == "tweets":
-            parts[1] = ":id"
-        if len(parts) == 3 and parts[0] == "users":
-            parts[1] = ":id"
-        return f"{request.method} /2/{'/'.join(parts)}"
 
     def _act(self, route: str, request: Request) -> Reply:
         match route:
@@ -156,13 +157,12 @@ class X:
         with self._lock:
             if ident not in self._posts:
                 return problem(404, f"Could not find tweet with id: [{ident}].", "Not Found Error")
-            entry = {
-                "deleted": ident,
-                "service": self.name,
+            deleted = {
+                "id": ident,
                 "received_ns": request.received_ns,
                 "request": request.number,
             }
-            self._log.append([to_json(entry)])
+            self._log.append([to_json({"deleted": deleted})])
             del self._posts[ident]
         return json_reply(200, {"data": {"deleted": True}})
 
@@ -189,7 +189,7 @@ class X:
 
     def _restore(self, line: Mapping[str, Any]) -> None:
         if "deleted" in line:
-            self._posts.pop(line["deleted"], None)
+            self._posts.pop(line["deleted"]["id"], None)
             return
         at = datetime.fromisoformat(line["at"]).timestamp()
         self._last_id = max(self._last_id, int(line["id"]))
@@ -222,6 +222,15 @@ class X:
                 "x-rate-limit-reset": str(int(window.start + WINDOW_SECONDS)),
             }
         return replace(reply, headers=tuple((headers | dict(replaced or {})).items()))
+
+
+def _route(request: Request) -> str:
+    """The request's line with a placeholder for an id."""
+    parts = request.path.split("/")
+    if len(parts) in (4, 5) and parts[2:] != ["users", "me"]:
+        parts[3] = ":id"
+    route = f"{request.method} {'/'.join(parts)}"
+    return route if route in _ROUTES else "other"
 
 
 def _log_entry(post: Post, request: Request) -> dict[str, Any]:

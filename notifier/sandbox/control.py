@@ -1,0 +1,103 @@
+"""What tests and the curious ask of the sandbox itself; everything else are its pages.
+
+* `GET /healthz`
+* `GET /_sandbox/messages?service=&to=&after=&limit=`: accepted messages, oldest first, as in the
+  log; those below line `after`, at most `limit` (1000 unless told otherwise).
+* `GET /_sandbox/requests?service=`: the last 10,000 requests to the providers, accepted or not.
+* `GET`, `POST`, `DELETE /_sandbox/faults`: what is to fail (see `notifier.sandbox.faults`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from notifier.sandbox.faults import Fault, Faults
+from notifier.sandbox.log import Log
+from notifier.sandbox.pages import Pages
+from notifier.sandbox.traffic import Traffic
+from notifier.sandbox.wire import Refused, Reply, Request, json_reply
+
+LIMIT = 1000
+_ORDERS = TypeAdapter(Fault | list[Fault])
+
+
+class House:
+    """Answers whatever does not go to a provider."""
+
+    def __init__(self, *, log: Log, faults: Faults, traffic: Traffic, pages: Pages) -> None:
+        self._log = log
+        self._faults = faults
+        self._pages = pages
+        self._reads: Mapping[str, Callable[[Request], dict[str, Any]]] = {
+            "/healthz": lambda _request: {"status": "ok"},
+            "/_sandbox/messages": lambda request: {"messages": list(self._messages(request))},
+            "/_sandbox/requests": lambda request: {
+                "requests": traffic.remembered(request.parameters.get("service", ""))
+            },
+        }
+
+    def answer(self, request: Request) -> Reply:
+        """The control interface, or a page."""
+        try:
+            if request.path == "/_sandbox/faults":
+                return self._command(request)
+            if request.method not in ("GET", "HEAD"):
+                return _explain(405, f"{request.path} does not take {request.method}.")
+            read = self._reads.get(request.path)
+            return json_reply(200, read(request)) if read else self._pages.answer(request)
+        except Refused as refused:
+            return refused.reply
+
+    def _command(self, request: Request) -> Reply:
+        if request.method == "POST":
+            for fault in _read_orders(request):
+                self._faults.order(fault)
+        elif request.method == "DELETE":
+            self._faults.clear()
+        elif request.method != "GET":
+            return _explain(405, "Faults are listed by GET, ordered by POST, cleared by DELETE.")
+        return json_reply(200, {"faults": self._faults.pending()})
+
+    def _messages(self, request: Request) -> Iterator[dict[str, Any]]:
+        wanted = request.parameters
+        to = wanted.get("to", "").lower()
+        found = (
+            message
+            for message in self._log.accepted(
+                after=_number(wanted, "after", 0), service=wanted.get("service", "")
+            )
+            if not to or (message["to"] or "").lower() == to
+        )
+        return islice(found, _number(wanted, "limit", LIMIT))
+
+
+def _read_orders(request: Request) -> list[Fault]:
+    if request.headers.get("Content-Type", "").split(";")[0].strip() != "application/json":
+        # A page of another site can post a form here, but no JSON without asking (CORS).
+        raise Refused(_explain(415, "Send the fault as application/json."))
+    try:
+        orders = _ORDERS.validate_json(request.body)
+    except ValidationError as error:
+        raise Refused(_explain(400, _first_error(error))) from None
+    return orders if isinstance(orders, list) else [orders]
+
+
+def _first_error(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"][1:])
+    return f"{place or 'the fault'}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _number(parameters: dict[str, str], name: str, default: int) -> int:
+    value = parameters.get(name, str(default))
+    if not (value.isascii() and value.isdecimal()):
+        raise Refused(_explain(400, f"{name} must be a whole number, not {value!r}."))
+    return int(value)
+
+
+def _explain(status: int, why: str) -> Reply:
+    return json_reply(status, {"error": why})
