@@ -10,9 +10,10 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from email.utils import parseaddr
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
@@ -129,19 +130,17 @@ class Email(Table):
         return Sender(address=address, name=name, reply_to=self.reply_to)
 
 
-class Settings(Table):
-    """All settings but those of the channels, which are in `channels` by channel name."""
+class Main(Table):
+    """All settings but those of the channels."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    database_url: str = "sqlite:///notifier.db"
+    # Not shown, because it may hold a password.
+    database_url: str = Field("sqlite:///notifier.db", repr=False)
     base_url: HttpUrl = "http://127.0.0.1:8000"
     secret_key: SecretStr | None = None
     site: Site = Site()
     posts: Posts = Posts()
     email: Email = Email.model_validate({})
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    channels: Mapping[str, BaseModel] = Field(default_factory=dict, exclude=True)
 
     def key(self) -> bytes:
         """The secret that signs links. Raises SettingsError when it is not set."""
@@ -151,6 +150,12 @@ class Settings(Table):
                 " (make one with: python3 -c 'import secrets; print(secrets.token_hex(32))')"
             )
         return self.secret_key.get_secret_value().encode()
+
+
+class Settings(Main):
+    """All settings. Those of the channels are in `channels`, by channel name."""
+
+    channels: Mapping[str, BaseModel] = Field(default_factory=dict, exclude=True)
 
 
 def load(
@@ -172,13 +177,13 @@ def load(
         if name.startswith(PREFIX) and name != CONFIG_VARIABLE:
             _overlay(values, origins, name, environ[name], channel_models)
     tables = {n: values.pop(n) for n in list(values) if n in channel_models}
-    where = str(source) if source else "the defaults"
+    source_of = partial(_origin, origins, str(source) if source else "the defaults")
     channels = {
-        name: _validate(model, tables.get(name, {}), (name,), origins, where)
+        name: _validate(model, tables.get(name, {}), (name,), source_of)
         for name, model in channel_models.items()
     }
-    settings: Settings = _validate(Settings, values, (), origins, where)
-    return settings.model_copy(update={"channels": channels})
+    main = _validate(Main, values, (), source_of, also_known=channel_models)
+    return Settings.model_construct(**dict(main), channels=channels)
 
 
 def _default_path(environ: Mapping[str, str]) -> Path | None:
@@ -219,35 +224,53 @@ def _overlay(
         place = place.setdefault(table, {})
         if not isinstance(place, dict):
             raise SettingsError(f"{name}: {table!r} is a setting, not a table of settings")
-    place[key] = tuple(text.split(",")) if (*tables, key) == ("posts", "channels") else text
+    place[key] = _list(text) if (*tables, key) == ("posts", "channels") else text
     origins[(*tables, key)] = name
 
 
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
 def _is_secret(tables: list[str], key: str, models: Mapping[str, type[BaseModel]]) -> bool:
-    model = models.get(tables[0]) if tables else Settings
+    model = models.get(tables[0]) if tables else Main
     field = model.model_fields.get(key) if model else None
-    return field is not None and "SecretStr" in str(field.annotation)
+    return field is not None and (not field.repr or "SecretStr" in str(field.annotation))
 
 
 def _validate(
     model: type[M],
     values: Any,
     table: tuple[str, ...],
-    origins: Mapping[tuple[str, ...], str],
-    where: str,
+    source_of: Callable[[tuple[str, ...]], str],
+    *,
+    also_known: Iterable[str] = (),
 ) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        path = (*table, *(str(part) for part in first["loc"] if part != "[key]"))
-        name = origins.get(path) or f"{where}: {'.'.join(path) or 'the file'}"
-        raise SettingsError(f"{name}: {_explain(first, model)}") from None
+        path = tuple(str(part) for part in first["loc"] if part != "[key]")
+        explained = str(first["msg"]).removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            known = [*_keys(model, path[:-1]), *(also_known if len(path) == 1 else ())]
+            close = difflib.get_close_matches(path[-1], known, n=1)
+            explained = "unknown setting" + (f"; did you mean {close[0]!r}?" if close else "")
+        raise SettingsError(f"{source_of((*table, *path))}: {explained}") from None
 
 
-def _explain(error: Mapping[str, Any], model: type[BaseModel]) -> str:
-    if error["type"] != "extra_forbidden":
-        return str(error["msg"]).removeprefix("Value error, ")
-    known = [f.alias or n for n, f in model.model_fields.items()]
-    close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
-    return "unknown setting" + (f"; did you mean {close[0]!r}?" if close else "")
+def _origin(origins: Mapping[tuple[str, ...], str], where: str, path: tuple[str, ...]) -> str:
+    """The variable that gave the setting at `path`, or one in the unknown table that it is."""
+    inside = (name for given, name in origins.items() if given[: len(path)] == path)
+    return origins.get(path) or next(inside, f"{where}: {'.'.join(path)}")
+
+
+def _keys(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """The keys of the table at `path` under `model`."""
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    if not path:
+        return list(fields)
+    inner = fields[path[0]].annotation
+    if isinstance(inner, type) and issubclass(inner, BaseModel):
+        return _keys(inner, path[1:])
+    return []

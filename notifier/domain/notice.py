@@ -7,7 +7,7 @@ template, channel or caller can ask for another sequence.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from notifier.domain.incident import Severity, Status
@@ -61,7 +61,7 @@ class Part(StrEnum):
 class Notice:
     """What customers are told. Made by `notice`, which refuses what is not worth telling.
 
-    `next_update_by` is None only once the incident is over. All times carry a zone.
+    `next_update_by` is None only once the incident is over. All times are in UTC.
     """
 
     impact: str
@@ -124,18 +124,24 @@ def notice(
 
 
 def _zoned(field: str, value: datetime) -> datetime:
+    """`value` in UTC: two times of one zone compare by the clock on the wall, which goes back
+    once a year.
+    """
     if value.utcoffset() is None:
         raise Invalid(field, "has no zone: write it as 2026-11-22T16:00:00+05:00")
-    return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise Invalid(field, f"is outside the calendar: {value.isoformat()}") from None
 
 
 def _ahead(field: str, value: datetime, now: datetime) -> datetime:
-    value = _zoned(field, value)
-    if value < now - _CLOCK_SKEW:
+    at = _zoned(field, value)
+    if at < now - _CLOCK_SKEW:
         raise Invalid(field, f"is in the past: {value.isoformat()}")
-    if value > now + _LONGEST_AHEAD:
+    if at > now + _LONGEST_AHEAD:
         raise Invalid(field, f"is more than a year ahead: {value.isoformat()}")
-    return value
+    return at
 
 
 @dataclass(frozen=True, slots=True)

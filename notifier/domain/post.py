@@ -2,7 +2,7 @@
 
 The rest of a post (until when, next update, link, reference) is what a reader acts on, so it
 is never touched. Of the impact, the first words stay (they say who cannot do what), and words
-with a digit stay: a number or a time is the fact in the sentence.
+with a digit or a numeral stay: a number or a time is the fact in the sentence.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ GAP = "…"
 
 _FIRST_WORDS = 3
 
-# Chinese, Japanese and Thai put no space between words; there any character may end a line
-# (UAX #14 class ID), so it may end a shortened text too. Group 1 is the space before the word.
+# Chinese, Japanese and Thai put no space between words. In the first two any character may end
+# a line (UAX #14 class ID), so it may end a shortened text too; Thai words can only be told by
+# a dictionary, so there the unit is the syllable's letter. Marks stay with their letter (UAX #29).
+_LETTER = r"\u0e00-\u0e4f\u0e5a-\u0e7f\u2e80-\u9fff\uf900-\ufaff"
+_MARKS = r"[\u0e31\u0e33-\u0e3a\u0e47-\u0e4e\u302a-\u302f\u3099\u309a\ufe00-\ufe0f]*"
 _WORD = re.compile(
-    r"(\s*)([\u0e00-\u0e7f\u2e80-\u9fff\uf900-\ufaff]|[^\s\u0e00-\u0e7f\u2e80-\u9fff\uf900-\ufaff]+)"
+    rf"(\s*)([\u0e40-\u0e44]?[{_LETTER}]{_MARKS}|[^\s{_LETTER}]+)"  # group 1: space before it
 )
 
 
@@ -46,7 +49,8 @@ def fit_post(
         return whole
     if not order or measure(post_without(len(order))) > limit:
         raise Invalid(
-            "impact", f"does not fit into a post of {limit} characters; use fewer numbers"
+            "impact",
+            f"does not fit into a post of {limit} characters; use shorter words, fewer numbers",
         )
     fewest, enough = 1, len(order)
     while fewest < enough:
@@ -64,7 +68,7 @@ def _least_important_first(words: Sequence[str]) -> list[int]:
     The end of a sentence goes before its beginning; the neighbours of a number ("about 4,200
     homes") go last.
     """
-    fixed = {i for i, word in enumerate(words) if any(c.isdigit() for c in word)}
+    fixed = {i for i, word in enumerate(words) if any(c.isnumeric() for c in word)}
     near = {i + step for i in fixed for step in (-1, 1)}
     may_go = [i for i in reversed(range(_FIRST_WORDS, len(words))) if i not in fixed]
     return [i for i in may_go if i not in near] + [i for i in may_go if i in near]

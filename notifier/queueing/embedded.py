@@ -117,10 +117,7 @@ class _Lane:
             except Exception:
                 # A full disk or a database that is away must not end the lane: the rows wait.
                 _log.exception("lane %s failed and will be tried again", self._name)
-                self._stopping.wait(#: How often leases are looked at whose owner may be dead.
-UPKEEP_SECONDS = 15.0
-
-_REST_AFTER_ERROR_SECONDS)
+                self._stopping.wait(_REST_AFTER_ERROR_SECONDS)
                 self._bell.set()
                 continue
             if due and due != planned:

@@ -28,7 +28,7 @@ from notifier.domain.delivery import (
 from notifier.domain.message import Recipient
 from notifier.ports import Notifier, PreparedMail
 from notifier.services.incidents import announcement
-from notifier.services.unsubscribing import unsubscribe_url
+from notifier.services.unsubscribing import unsubscribe_links
 from notifier.store import fanout, incidents, ledger, outbox
 from notifier.store.fanout import ClaimedBatch, Lease, Unrendered
 
@@ -131,15 +131,10 @@ class MailRun:
             )
 
     def _send(self, batch: ClaimedBatch) -> BatchOutcome:
-        n = self._n
+        link = unsubscribe_links(self._n)
         recipients = [
-            Recipient(
-                delivery_id=f"{batch.dispatch_id}-{reader.seq}",
-                address=reader.address,
-                name=reader.name,
-                unsubscribe_url=unsubscribe_url(n, reader.customer_id),
-            )
-            for reader in batch.readers
+            Recipient(f"{batch.dispatch_id}-{seq}", address, name, link(customer_id))
+            for seq, customer_id, address, name in batch.readers
         ]
         return self._prepare(batch.message_id).send(recipients)
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
     Integer,
-    Select,
+    Text,
+    and_,
+    bindparam,
     cast,
     func,
     insert,
@@ -28,7 +30,7 @@ from sqlalchemy import (
 
 from notifier.domain.delivery import State
 from notifier.store.people import affected_by
-from notifier.store.schema import batches, customers, deliveries, dispatches, messages
+from notifier.store.schema import batches, customers, deliveries, dispatches, is_open, messages
 
 _READER = (
     deliveries.c.seq,
@@ -47,8 +49,7 @@ class Unrendered:
     time_zone: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(NamedTuple):
     """One row of a claimed batch."""
 
     seq: int
@@ -90,12 +91,12 @@ def finish_done(connection: Connection, *, now: datetime) -> list[int]:
     """Settle the mail dispatches that have no reader left; their incidents' ids."""
     open_batches = select(1).where(
         batches.c.dispatch_id == dispatches.c.id,
-        batches.c.state.in_([State.PLANNED, State.SENDING]),
+        is_open(batches),
     )
     done = connection.execute(
         select(dispatches.c.id, dispatches.c.incident_id).where(
             dispatches.c.lane == "mail",
-            dispatches.c.state == State.SENDING,
+            is_open(dispatches),
             dispatches.c.exhausted,
             ~open_batches.exists(),
         )
@@ -115,19 +116,28 @@ def finish_done(connection: Connection, *, now: datetime) -> list[int]:
     return [incident_id for _, incident_id in done]
 
 
+# Every statement that runs once per page is built once: SQLAlchemy needs 2 ms to build those of
+# one page anew, which is as long as all else that happens to it in the database.
+
+_DISPATCH = bindparam("dispatch", type_=Integer)
+
+_NEXT_RETRY = (
+    select(batches, dispatches.c.first_due)
+    .join(dispatches)
+    .where(
+        is_open(batches),
+        batches.c.state == State.PLANNED,
+        batches.c.channel == bindparam("channel"),
+        batches.c.due_at <= bindparam("now"),
+    )
+    .order_by(dispatches.c.priority.desc(), batches.c.due_at)
+    .limit(1)
+    .with_for_update(of=batches, skip_locked=True)
+)
+
+
 def _claim_retry(connection: Connection, channel: str, lease: Lease) -> ClaimedBatch | None:
-    row = connection.execute(
-        select(batches, dispatches.c.first_due)
-        .join(dispatches)
-        .where(
-            batches.c.state == State.PLANNED,
-            batches.c.channel == channel,
-            batches.c.due_at <= lease.now,
-        )
-        .order_by(dispatches.c.priority.desc(), batches.c.due_at)
-        .limit(1)
-        .with_for_update(of=batches, skip_locked=True)
-    ).one_or_none()
+    row = connection.execute(_NEXT_RETRY, {"channel": channel, "now": lease.now}).one_or_none()
     if row is None:
         return None
     connection.execute(
@@ -167,42 +177,46 @@ def _claim_page(
 ) -> ClaimedBatch | Unrendered | None:
     while (dispatch := _next_dispatch(connection, channel, lease.now)) is not None:
         last = dispatch.last_customer or _newest_customer(connection)
-        variant = connection.execute(
-            _unreached(dispatch, last)
-            .with_only_columns(customers.c.language, customers.c.time_zone)
-            .limit(1)
-        ).one_or_none()
-        if variant is None:
+        here = _Place(dispatch.cursor_language, dispatch.cursor_time_zone, dispatch.cursor_customer)
+        if here.language and (page := _take_page(connection, dispatch, here, last, size, lease)):
+            return page
+        following = _next_variant(connection, dispatch, here, last)
+        if following is None:
             _exhaust(connection, dispatch.id)
             finish_done(connection, now=lease.now)
             continue
-        message_id = connection.scalars(
-            select(messages.c.id).where(
-                messages.c.dispatch_id == dispatch.id,
-                messages.c.language == variant.language,
-                messages.c.time_zone == variant.time_zone,
-            )
-        ).one_or_none()
-        if message_id is None:
-            return Unrendered(dispatch.id, variant.language, variant.time_zone)
-        return _take_page(connection, dispatch, last, variant, message_id, size, lease)
+        if _message_id(connection, dispatch.id, following) is None:
+            return Unrendered(dispatch.id, following.language, following.time_zone)
+        return _take_page(connection, dispatch, following, last, size, lease)
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a walk stands: behind this customer of this variant."""
+
+    language: str
+    time_zone: str
+    customer: int
+
+
+_NEXT_DISPATCH = (
+    select(dispatches)
+    .where(
+        dispatches.c.lane == "mail",
+        dispatches.c.channel == bindparam("channel"),
+        is_open(dispatches),
+        ~dispatches.c.exhausted,
+        dispatches.c.due_at <= bindparam("now"),
+    )
+    .order_by(dispatches.c.priority.desc(), dispatches.c.due_at, dispatches.c.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+
+
 def _next_dispatch(connection: Connection, channel: str, now: datetime) -> Any:
-    return connection.execute(
-        select(dispatches)
-        .where(
-            dispatches.c.lane == "mail",
-            dispatches.c.channel == channel,
-            dispatches.c.state.in_([State.PLANNED, State.SENDING]),
-            ~dispatches.c.exhausted,
-            dispatches.c.due_at <= now,
-        )
-        .order_by(dispatches.c.priority.desc(), dispatches.c.due_at, dispatches.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    ).one_or_none()
+    return connection.execute(_NEXT_DISPATCH, {"channel": channel, "now": now}).one_or_none()
 
 
 def _newest_customer(connection: Connection) -> int:
@@ -210,94 +224,161 @@ def _newest_customer(connection: Connection) -> int:
     return connection.scalars(select(func.max(customers.c.id))).one() or 0
 
 
-def _unreached(dispatch: Any, last_customer: int) -> Select[Any]:
-    """The readers behind the cursor, in the order of the walk."""
-    place = tuple_(customers.c.language, customers.c.time_zone, customers.c.id)
-    cursor = tuple_(
-        literal(dispatch.cursor_language),
-        literal(dispatch.cursor_time_zone),
-        literal(dispatch.cursor_customer),
+# A reader of the dispatch who has no ledger row yet. The last condition matters for who changed
+# language or zone during the walk.
+_TO_BE_REACHED = and_(
+    customers.c.id <= bindparam("last_customer"),
+    customers.c.unsubscribed_at.is_(None),
+    affected_by(bindparam("incident", type_=Integer)),
+    ~select(1)
+    .where(deliveries.c.customer_id == customers.c.id, deliveries.c.dispatch_id == _DISPATCH)
+    .exists(),
+)
+
+_NEXT_VARIANT = (
+    select(customers.c.language, customers.c.time_zone)
+    .where(
+        tuple_(customers.c.language, customers.c.time_zone)
+        > tuple_(bindparam("language", type_=Text), bindparam("time_zone", type_=Text)),
+        _TO_BE_REACHED,
     )
-    return (
-        select(customers)
-        .where(
-            place > cursor,
-            customers.c.id <= last_customer,
-            customers.c.unsubscribed_at.is_(None),
-            affected_by(dispatch.incident_id),
-            # Who changed zone or language behind the cursor is not written to a second time.
-            ~select(1)
-            .where(
-                deliveries.c.customer_id == customers.c.id,
-                deliveries.c.dispatch_id == dispatch.id,
-            )
-            .exists(),
+    .order_by(customers.c.language, customers.c.time_zone, customers.c.id)
+    .limit(1)
+)
+
+_TAKE_PAGE = (
+    insert(deliveries)
+    .from_select(
+        ["dispatch_id", "seq", "customer_id", "address", "name", "state"],
+        select(
+            _DISPATCH,
+            cast(
+                bindparam("last_seq", type_=Integer)
+                + func.row_number().over(order_by=customers.c.id),
+                Integer,
+            ),
+            customers.c.id,
+            customers.c.email,
+            customers.c.name,
+            literal(State.SENDING.value, Text),
         )
-        .order_by(customers.c.language, customers.c.time_zone, customers.c.id)
+        .where(
+            customers.c.language == bindparam("language"),
+            customers.c.time_zone == bindparam("time_zone"),
+            customers.c.id > bindparam("customer"),
+            _TO_BE_REACHED,
+        )
+        .order_by(customers.c.id)
+        .limit(bindparam("size", type_=Integer)),
+        include_defaults=False,
     )
+    .returning(*_READER)
+)
+
+_MESSAGE = select(messages.c.id).where(
+    messages.c.dispatch_id == bindparam("dispatch"),
+    messages.c.language == bindparam("language"),
+    messages.c.time_zone == bindparam("time_zone"),
+)
+
+
+_ADD_BATCH = insert(batches).returning(batches.c.id, batches.c.message_id)
+
+
+def _next_variant(
+    connection: Connection, dispatch: Any, here: _Place, last_customer: int
+) -> _Place | None:
+    """The first variant behind `here` that has a reader."""
+    row = connection.execute(
+        _NEXT_VARIANT,
+        {
+            "dispatch": dispatch.id,
+            "incident": dispatch.incident_id,
+            "last_customer": last_customer,
+            "language": here.language,
+            "time_zone": here.time_zone,
+        },
+    ).one_or_none()
+    return _Place(row.language, row.time_zone, 0) if row else None
+
+
+def _message_id(connection: Connection, dispatch_id: int, place: _Place) -> int | None:
+    return connection.scalars(
+        _MESSAGE,
+        {"dispatch": dispatch_id, "language": place.language, "time_zone": place.time_zone},
+    ).one_or_none()
 
 
 def _take_page(
     connection: Connection,
     dispatch: Any,
+    place: _Place,
     last_customer: int,
-    variant: Any,
-    message_id: int,
     size: int,
     lease: Lease,
-) -> ClaimedBatch:
-    page = (
-        _unreached(dispatch, last_customer)
-        .where(
-            customers.c.language == variant.language,
-            customers.c.time_zone == variant.time_zone,
-        )
-        .with_only_columns(
-            literal(dispatch.id, Integer),
-            cast(dispatch.next_seq - 1 + func.row_number().over(order_by=customers.c.id), Integer),
-            customers.c.id,
-            customers.c.email,
-            customers.c.name,
-            literal(State.SENDING.value),
-        )
-        .order_by(None)
-        .order_by(customers.c.id)
-        .limit(size)
-    )
-    columns = ["dispatch_id", "seq", "customer_id", "address", "name", "state"]
+) -> ClaimedBatch | None:
+    """Write the ledger rows of the next readers of this variant; None when it has no more."""
     rows = connection.execute(
-        insert(deliveries).from_select(columns, page, include_defaults=False).returning(*_READER)
+        _TAKE_PAGE,
+        {
+            "dispatch": dispatch.id,
+            "incident": dispatch.incident_id,
+            "last_seq": dispatch.next_seq - 1,
+            "last_customer": last_customer,
+            "language": place.language,
+            "time_zone": place.time_zone,
+            "customer": place.customer,
+            "size": size,
+        },
     ).all()
+    if not rows:
+        return None
     readers = _readers(rows)
-    connection.execute(
-        update(dispatches)
-        .where(dispatches.c.id == dispatch.id)
-        .values(
-            state=State.SENDING,
-            cursor_language=variant.language,
-            cursor_time_zone=variant.time_zone,
-            cursor_customer=readers[-1].customer_id,
-            last_customer=last_customer,
-            next_seq=readers[-1].seq + 1,
-        )
-    )
-    batch_id: int = connection.scalars(
-        insert(batches)
-        .values(
-            dispatch_id=dispatch.id,
-            message_id=message_id,
-            first_seq=readers[0].seq,
-            last_seq=readers[-1].seq,
-            state=State.SENDING,
-            channel=dispatch.channel,
-            due_at=dispatch.due_at,
-            lease_owner=lease.node,
-            lease_until=lease.until,
-            claimed_at=lease.now,
-        )
-        .returning(batches.c.id)
-    ).one()
+    _move_cursor(connection, dispatch.id, place, readers[-1], last_customer)
+    batch = {
+        "dispatch_id": dispatch.id,
+        "message_id": _message_id(connection, dispatch.id, place),
+        "first_seq": readers[0].seq,
+        "last_seq": readers[-1].seq,
+        "state": State.SENDING,
+        "channel": dispatch.channel,
+        "due_at": dispatch.due_at,
+        "lease_owner": lease.node,
+        "lease_until": lease.until,
+        "claimed_at": lease.now,
+    }
+    batch_id, message_id = connection.execute(_ADD_BATCH, batch).one()
     return ClaimedBatch(batch_id, dispatch.id, message_id, 1, dispatch.first_due, 1, readers)
+
+
+_MOVE_CURSOR = (
+    update(dispatches)
+    .where(dispatches.c.id == _DISPATCH)
+    .values(
+        state=State.SENDING,
+        cursor_language=bindparam("language"),
+        cursor_time_zone=bindparam("time_zone"),
+        cursor_customer=bindparam("customer"),
+        last_customer=bindparam("newest"),
+        next_seq=bindparam("following_seq"),
+    )
+)
+
+
+def _move_cursor(
+    connection: Connection, dispatch_id: int, place: _Place, last: Reader, newest_customer: int
+) -> None:
+    connection.execute(
+        _MOVE_CURSOR,
+        {
+            "dispatch": dispatch_id,
+            "language": place.language,
+            "time_zone": place.time_zone,
+            "customer": last.customer_id,
+            "newest": newest_customer,
+            "following_seq": last.seq + 1,
+        },
+    )
 
 
 def _exhaust(connection: Connection, dispatch_id: int) -> None:
@@ -309,4 +390,5 @@ def _exhaust(connection: Connection, dispatch_id: int) -> None:
 
 
 def _readers(rows: Sequence[Any]) -> list[Reader]:
-    return sorted((Reader(*row) for row in rows), key=lambda reader: reader.seq)
+    # Neither database promises the order of RETURNING; `seq` comes first in the tuple.
+    return sorted(map(Reader._make, rows))

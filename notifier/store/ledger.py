@@ -76,17 +76,14 @@ def mark(
             .where(deliveries.c.dispatch_id == batch.dispatch_id, deliveries.c.seq == seq)
             .values(state=its_state, reference=its_reference or None, reason=its_reason or None)
         )
-    # `each` is written first and is not `sending` any more, so one range covers the others.
-    connection.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.dispatch_id == batch.dispatch_id,
-            deliveries.c.seq.between(batch.readers[0].seq, batch.readers[-1].seq),
-            deliveries.c.state.in_([State.SENDING, State.UNKNOWN]),
-            deliveries.c.seq.not_in(list(each)) if each else literal(True),
-        )
-        .values(state=state, reason=reason or None)
-    )
+    others = [
+        deliveries.c.dispatch_id == batch.dispatch_id,
+        deliveries.c.seq.between(batch.readers[0].seq, batch.readers[-1].seq),
+        deliveries.c.state.in_([State.SENDING, State.UNKNOWN]),
+    ]
+    if each:
+        others.append(deliveries.c.seq.not_in(list(each)))
+    connection.execute(update(deliveries).where(*others).values(state=state, reason=reason or None))
     return True
 
 
@@ -102,7 +99,7 @@ def count_states(connection: Connection, dispatch_id: int) -> dict[State, int]:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """One reader's line in the ledger, for people and programs to read."""
+    """One reader's line in the ledger. `external_id` is "" once the customer is erased."""
 
     dispatch_id: int
     seq: int
@@ -135,7 +132,7 @@ def list_deliveries(
             batches.c.settled_at,
         )
         .join(dispatches, dispatches.c.id == deliveries.c.dispatch_id)
-        .join(customers, customers.c.id == deliveries.c.customer_id)
+        .outerjoin(customers, customers.c.id == deliveries.c.customer_id)
         .join(
             batches,
             (batches.c.dispatch_id == deliveries.c.dispatch_id)
@@ -157,7 +154,7 @@ def _delivery(row: Row[Any]) -> DeliveryRow:
     return DeliveryRow(
         dispatch_id=row.dispatch_id,
         seq=row.seq,
-        external_id=row.external_id,
+        external_id=row.external_id or "",
         address=row.address,
         channel=row.channel,
         state=State(row.state),

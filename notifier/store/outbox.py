@@ -17,7 +17,7 @@ from notifier.domain.delivery import State
 from notifier.domain.notice import Notice
 from notifier.domain.plan import Dispatch, Lane
 from notifier.store import notices
-from notifier.store.schema import batches, deliveries, dispatches
+from notifier.store.schema import batches, deliveries, dispatches, is_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,7 @@ def claim_post(
         .where(
             dispatches.c.lane == "post",
             dispatches.c.channel == channel,
+            is_open(dispatches),
             dispatches.c.state == State.PLANNED,
             dispatches.c.due_at <= now,
         )
@@ -186,7 +187,7 @@ def next_due(connection: Connection, lane: Lane, channel: str | None = None) -> 
     due: datetime | None = connection.scalars(
         select(func.min(dispatches.c.due_at)).where(
             *mine,
-            dispatches.c.state.in_([State.PLANNED, State.SENDING]),
+            is_open(dispatches),
             # A post in flight, or a mail whose readers are all claimed, is not waiting.
             (dispatches.c.state == State.PLANNED)
             | ((dispatches.c.lane == "mail") & ~dispatches.c.exhausted),
@@ -195,7 +196,7 @@ def next_due(connection: Connection, lane: Lane, channel: str | None = None) -> 
     if lane != "mail":
         return due
     retry = connection.scalars(
-        select(func.min(batches.c.due_at)).where(batches.c.state == State.PLANNED)
+        select(func.min(batches.c.due_at)).where(is_open(batches), batches.c.state == State.PLANNED)
     ).one()
     return min((t for t in (due, retry) if t), default=None)
 
@@ -243,7 +244,7 @@ def give_up_leases(
     """
 
     def lost(table: Table) -> list[ColumnElement[bool]]:
-        mine = [table.c.state == State.SENDING, table.c.lease_owner.is_not(None)]
+        mine = [is_open(table), table.c.state == State.SENDING, table.c.lease_owner.is_not(None)]
         return (
             [*mine, table.c.lease_owner != but_for]
             if but_for

@@ -6,8 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from notifier.domain.audience import Customer
 from notifier.store.db import upsert
@@ -105,7 +113,7 @@ def owner_of(connection: Connection, email_key: str) -> str | None:
     ).one_or_none()
 
 
-def affected_by(incident_id: int) -> ColumnElement[bool]:
+def affected_by(incident_id: int | BindParameter[int]) -> ColumnElement[bool]:
     """Condition on `customers`: uses a component of the incident."""
     used = (
         select(1)
