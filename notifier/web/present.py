@@ -1,0 +1,202 @@
+"""From what we know to what people read: words, icons and times on pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from flask import Flask
+from markupsafe import Markup, escape
+
+from notifier.domain.delivery import State
+from notifier.domain.incident import Severity, Status
+from notifier.domain.notice import Over
+from notifier.ports import Notifier
+from notifier.rendering import times
+from notifier.services.previews import Preview
+from notifier.services.reports import IncidentReport, MailReport, PostReport
+from notifier.web.assets import asset
+from notifier.web.context import current_session
+
+#: How soon customers are owed the next word (practice of Atlassian and GOV.UK: 30 min for the
+#: worst, never more than two hours).
+NEXT_UPDATE: Mapping[Severity, timedelta] = {
+    Severity.CRITICAL: timedelta(minutes=30),
+    Severity.MAJOR: timedelta(minutes=60),
+    Severity.MINOR: timedelta(minutes=120),
+}
+
+SEVERITIES: Mapping[Severity, tuple[str, str]] = {
+    Severity.MINOR: ("Minor", "Some customers notice it"),
+    Severity.MAJOR: ("Major", "Many cannot use it"),
+    Severity.CRITICAL: ("Critical", "Nobody can use it, or it is dangerous"),
+}
+
+STATUSES: Mapping[Status, tuple[str, str]] = {
+    Status.INVESTIGATING: ("Investigating", "The cause is not known yet"),
+    Status.IDENTIFIED: ("Identified", "The cause is known, the work goes on"),
+    Status.MONITORING: ("Monitoring", "Repaired; we watch whether it holds"),
+    Status.RESOLVED: ("Resolved", "It is over"),
+    Status.POSTMORTEM: ("Review", "What we learned"),
+}
+
+CHANNELS: Mapping[str, str] = {"x": "X", "console_post": "Console"}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a message stands, for people: an icon, a word and a colour; and what to do next."""
+
+    icon: str
+    tone: str
+    word: str
+    advice: str = ""
+
+
+_POSTS: Mapping[State, Standing] = {
+    State.PLANNED: Standing("clock", "waiting", "Waiting to be posted"),
+    State.SENDING: Standing("clock", "waiting", "Being posted"),
+    State.ACCEPTED: Standing("check", "good", "Posted"),
+    State.UNKNOWN: Standing(
+        "question",
+        "unsure",
+        "Not certain",
+        "Look at the account: if the post is there, all is well; if not, post an update.",
+    ),
+    State.REJECTED: Standing(
+        "cross",
+        "bad",
+        "Refused, not posted",
+        "Post it by hand, or remove the cause and post an update.",
+    ),
+    State.SUPERSEDED: Standing("skip", "quiet", "Not posted, a newer update replaced it"),
+    State.CANCELLED: Standing("skip", "quiet", "Cancelled"),
+}
+
+_MAILS: Mapping[State, Standing] = {
+    State.PLANNED: Standing("clock", "waiting", "Waiting"),
+    State.SENDING: Standing("clock", "waiting", "Leaving now"),
+    State.ACCEPTED: Standing("check", "good", "Sent"),
+    State.UNKNOWN: Standing(
+        "question",
+        "unsure",
+        "Not certain",
+        "The answer of the mail service was lost. Look there before you send anything again.",
+    ),
+    State.REJECTED: Standing(
+        "cross",
+        "bad",
+        "Refused, not sent",
+        "Remove the cause, then post an update: it is mailed to the same customers.",
+    ),
+    State.SUPERSEDED: Standing("skip", "quiet", "Not sent, a newer update replaced it"),
+    State.CANCELLED: Standing("skip", "quiet", "Cancelled, nobody got it"),
+}
+
+#: One reader's state, in the table of counts.
+READERS: Mapping[State, str] = {
+    State.PLANNED: "will be tried again",
+    State.SENDING: "on the way",
+    State.ACCEPTED: "taken by the mail service",
+    State.UNKNOWN: "not certain",
+    State.REJECTED: "refused",
+    State.DELIVERED: "delivered",
+    State.BOUNCED: "came back",
+    State.COMPLAINED: "reported as unwanted",
+    State.SUPERSEDED: "replaced",
+    State.CANCELLED: "cancelled",
+}
+
+
+def post_standing(post: PostReport) -> Standing:
+    """How a post stands."""
+    return _POSTS[post.state]
+
+
+def mail_standing(mail: MailReport) -> Standing:
+    """How a mail stands; one that reached only some readers says so."""
+    losses = sum(mail.states.get(s, 0) for s in (State.REJECTED, State.BOUNCED, State.UNKNOWN))
+    if mail.state is State.ACCEPTED and losses:
+        advice = "Below is how many did not get it, and why that may be."
+        return Standing("question", "unsure", f"Sent, but not to {losses:,}", advice)
+    return _MAILS[mail.state]
+
+
+def poll_seconds(report: IncidentReport) -> int:
+    """How often the receipt should look again; 0 when nothing will change by itself."""
+    waits = False
+    for update in report.updates:
+        if any(p.state in (State.PLANNED, State.SENDING) for p in update.posts):
+            return 1
+        if update.mail and update.mail.state is State.SENDING:
+            return 1
+        waits = waits or bool(update.mail and update.mail.state is State.PLANNED)
+    return 5 if waits else 0
+
+
+def publish_label(n: Notifier, preview: Preview) -> str:
+    """What the button says it will do."""
+    now = n.clock()
+    if preview.leaves_at is None:
+        return "Post now (nobody to e-mail)"
+    if preview.leaves_at <= now:
+        return "Post now and send the e-mail at once"
+    clock = clock_time(preview.leaves_at, now=now, zone=n.settings.site.zone)
+    return f"Post now and schedule the e-mail for {clock}"
+
+
+def usual_label(n: Notifier, preview: Preview) -> str:
+    """When the mail leaves if nothing is asked."""
+    now = n.clock()
+    if preview.usually_at <= now:
+        return "leaves at once"
+    return f"leaves {clock_time(preview.usually_at, now=now, zone=n.settings.site.zone)}"
+
+
+def clock_time(instant: datetime, *, now: datetime, zone: ZoneInfo) -> str:
+    """The time alone where it is today's, else with its day."""
+    local = instant.astimezone(zone)
+    same_day = local.date() == now.astimezone(zone).date()
+    return f"{local:%H:%M}" if same_day else times.short(instant, zone)
+
+
+def add_words(app: Flask, n: Notifier) -> None:
+    """Give templates the words they share."""
+    zone = n.settings.site.zone
+
+    def at(instant: datetime) -> Markup:
+        """A time in full, with date, zone and offset."""
+        words = escape(times.full(instant, zone))
+        return Markup('<time datetime="{}">{}</time>').format(instant.isoformat(), words)
+
+    app.jinja_env.filters |= {
+        "at": at,
+        "clock_time": lambda instant: clock_time(instant, now=n.clock(), zone=zone),
+        "duration": n.renderer.duration,
+        "paragraphs": _paragraphs,
+        "channel": lambda name: CHANNELS.get(name, name),
+        "post_standing": post_standing,
+        "mail_standing": mail_standing,
+    }
+    app.jinja_env.tests["over"] = lambda duration: isinstance(duration, Over)
+    app.jinja_env.globals |= {
+        "asset": asset,
+        "site": n.settings.site,
+        "signed_in": current_session,
+        "severities": SEVERITIES,
+        "statuses": STATUSES,
+        "readers": READERS,
+        "zone_name": lambda: _zone_name(n),
+    }
+
+
+def _zone_name(n: Notifier) -> str:
+    """The site's zone with its offset, for labels of fields: `Asia/Karachi, UTC+05:00`."""
+    offset = n.clock().astimezone(n.settings.site.zone).isoformat()[-6:]
+    return f"{n.settings.site.time_zone}, UTC{offset}"
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [part.strip() for part in text.split("\n\n") if part.strip()]
