@@ -1,0 +1,117 @@
+"""The checks of `notifier check`, each with a name that stays."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from jinja2 import TemplateError
+from sqlalchemy.engine import make_url
+
+from notifier.app import load_settings
+from notifier.cli.endpoints import Endpoint, endpoints
+from notifier.domain.incident import Severity, Status
+from notifier.domain.notice import Announcement, LatestBy, Notice
+from notifier.domain.text import Invalid
+from notifier.rendering.renderer import Renderer
+from notifier.settings import Settings, SettingsError
+from notifier.store import sqlite
+from notifier.store.db import DatabaseError, open_database
+
+_CONNECT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    check: str
+    ok: bool
+    message: str
+
+
+def run_checks() -> list[Finding]:
+    """All findings; without readable settings there is only one."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        return [Finding("settings", False, str(error))]
+    posts, mail = endpoints(settings)
+    looks: list[tuple[str, Callable[[], str]]] = [
+        ("secret_key", lambda: f"has {len(settings.key())} bytes"),
+        ("database", lambda: _database(settings.database_url)),
+        ("templates", lambda: _render(settings)),
+        *(("posts", partial(_reach, endpoint)) for endpoint in posts),
+        ("e-mail", lambda: _reach(mail)),
+    ]
+    return [
+        Finding("settings", True, "can be read, and every key is known"),
+        *(_find(name, look) for name, look in looks),
+    ]
+
+
+def _find(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, look())
+    except (SettingsError, DatabaseError, Invalid, OSError, TemplateError) as error:
+        return Finding(name, False, str(error))
+
+
+def _database(url: str) -> str:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        open_database(url).close()
+        return f"{parsed.render_as_string(hide_password=True)}, schema is this version's"
+    file = sqlite.file_of(parsed)
+    if file and not file.exists():
+        return f"{file} is not there yet and will be made; {_sqlite()}"
+    open_database(url).close()
+    return f"{file or 'in memory'}, schema is this version's; {_sqlite()}"
+
+
+def _sqlite() -> str:
+    """Which SQLite, which journal, and why (`notifier.store.sqlite` has the source)."""
+    module = sqlite.library()
+    mode = sqlite.journal_mode(module)
+    if mode == "WAL":
+        why = "which keeps every commit in this mode"
+    else:
+        why = "slower, because this SQLite can lose commits in WAL mode: pip install pysqlite3"
+    return f"SQLite {module.sqlite_version} of {module.__name__}, journal mode {mode}, {why}"
+
+
+def _render(settings: Settings) -> str:
+    """Lay a sample out as a post and as a mail. Raises what a broken template raises."""
+    renderer = Renderer(
+        site_name=settings.site.name, zone=settings.site.zone, sender=settings.email.from_
+    )
+    now = datetime.now(UTC)
+    sample = Announcement(
+        reference="INC-1",
+        number=1,
+        title="A sample",
+        severity=Severity.MINOR,
+        status=Status.INVESTIGATING,
+        notice=Notice("Nothing is wrong.", LatestBy(now), "This is a sample.", now),
+        published_at=now,
+        components=("Sample",),
+        url=f"{settings.base_url}/incidents/INC-1",
+    )
+    post = renderer.post(sample, limit=280, measure=len)
+    mail = renderer.mail(sample, language=settings.site.language, zone=settings.site.zone)
+    return f"can be laid out (a post of {len(post)} characters, a mail of {len(mail.html)} bytes)"
+
+
+def _reach(endpoint: Endpoint) -> str:
+    if not endpoint.host:
+        return str(endpoint)
+    try:
+        socket.create_connection((endpoint.host, endpoint.port), _CONNECT_SECONDS).close()
+    except OSError as error:
+        advice = "; start it with `notifier sandbox`" if endpoint.is_sandbox else ""
+        reason = error.strerror or error
+        raise OSError(f"{endpoint} cannot be reached: {reason}{advice}") from None
+    return str(endpoint)

@@ -1,0 +1,28 @@
+"""`notifier migrate`: the schema of the database."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database up to this version.
+
+    Stop the server first, and keep a copy of the database: there is no way back.
+
+    \b
+    Example:
+      cp notifier.db notifier.db.copy && notifier migrate
+    """
+    from notifier.app import load_settings
+    from notifier.cli.one_server import hold
+    from notifier.store import db
+
+    url = load_settings().database_url
+    with hold(url):
+        before, after = db.migrate(url)
+    if before == after:
+        click.echo(f"The database has the schema {after} already; nothing was changed.")
+    else:
+        click.echo(f"The database has the schema {after} now (before: {before or 'empty'}).")

@@ -1,0 +1,111 @@
+"""A site that is up: the web server, the engine that delivers, and the lock on the database."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import click
+from waitress import create_server
+
+from notifier.app import build, start_engine
+from notifier.cli.endpoints import describe_endpoints
+from notifier.cli.one_server import hold
+from notifier.ports import Notifier
+from notifier.queueing.embedded import EmbeddedEngine
+from notifier.settings import Settings
+from notifier.web import create_app
+
+# Waitress buffers a body before anybody is asked whether it may be that long; the app's own
+# limit is far below and answers in the API's words.
+_BODY_MAX = 16 * 1024 * 1024
+
+
+def start_logging(level: str) -> None:
+    """Plain lines to stderr, one an event: time, level, module, what happened."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    # It reports every job it runs, and ours runs twice a second.
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A site that listens. Requests wait until `run` answers them."""
+
+    n: Notifier
+    url: str
+    _server: Any
+
+    def describe(self) -> Sequence[str]:
+        """Where it listens, and what it talks to."""
+        return [f"notifier listens on {self.url}", *describe_endpoints(self.n.settings)]
+
+    def run(self) -> None:
+        """Answer until SIGTERM or Ctrl-C, then finish the requests under way."""
+        # Returns on SystemExit, once its threads are done (waitress.server.BaseWSGIServer.run).
+        self._server.run()
+
+
+def end_on_signals() -> None:
+    """Let SIGTERM and Ctrl-C end this process by SystemExit, so that every block is left."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+
+
+@contextmanager
+def open_site(settings: Settings, *, host: str, port: int, threads: int) -> Iterator[Site]:
+    """Listen and begin to deliver, until the end of the block.
+
+    Raises SettingsError, DatabaseError, or ClickException when the port is taken.
+    """
+    settings.key()
+    engine = EmbeddedEngine()
+    with _listen(host, port) as listening, hold(settings.database_url) as alone:
+        n = build(settings, doorbell=engine)
+        try:
+            server = create_server(
+                create_app(n),
+                sockets=[listening],
+                threads=threads,
+                ident="notifier",
+                max_request_body_size=_BODY_MAX,
+            )
+            start_engine(n, engine, alone=alone)
+            try:
+                yield Site(n, _url(host, listening), server)
+            finally:
+                engine.stop()
+                server.close()
+        finally:
+            n.db.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port"
+        ) from None
+
+
+def _url(host: str, listening: socket.socket) -> str:
+    port = listening.getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    # Who asks a second time does not want to wait for what is under way.
+    signal.signal(number, signal.SIG_DFL)
+    raise SystemExit(0)

@@ -1,0 +1,2 @@
+def measure(shop):
+    yield from ()
