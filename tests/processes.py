@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,13 +56,20 @@ class Sandbox(Process):
 
     log: Path
     smtp_url: str
+    _read: int = 0
+    _seen: list[dict[str, Any]] = field(default_factory=list)
 
     def messages(self, service: str | None = None) -> list[dict[str, Any]]:
         """Every accepted message so far, as customers got them."""
-        if not self.log.exists():
-            return []
-        lines = [json.loads(line) for line in self.log.read_text("utf-8").splitlines()]
-        accepted = [line for line in lines if not line.get("lost")]
+        if self.log.exists():
+            with self.log.open("rb") as log:
+                log.seek(self._read)
+                # The last line may be half written.
+                whole, _, _ = log.read().rpartition(b"\n")
+            if whole:
+                self._read += len(whole) + 1
+                self._seen += [json.loads(line) for line in whole.split(b"\n")]
+        accepted = [line for line in self._seen if not line.get("lost")]
         return [m for m in accepted if service in (None, m["service"])]
 
     def wait_for(self, count: int, service: str, seconds: float = 15.0) -> list[dict[str, Any]]:
@@ -128,6 +135,7 @@ def run_cli(
         capture_output=True,
         text=True,
         timeout=60,
+        check=False,
     )
 
 

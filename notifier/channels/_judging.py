@@ -23,6 +23,7 @@ WAIT = timedelta(minutes=1)
 _LONGEST_WAIT = timedelta(days=1)
 
 _DETAIL_MAX = 300
+_DEPTH_MAX = 5
 
 
 def judge_silence(provider: str, wire: Wire, error: Exception | None) -> Outcome:
@@ -70,16 +71,18 @@ def one_line(text: str) -> str:
     return re.sub(r"\s+", " ", text)[:_DETAIL_MAX].strip()
 
 
-def _messages(body: Any) -> Iterator[str]:
+def _messages(body: Any, depth: int = 0) -> Iterator[str]:
     """Messages in the shapes seen: problem+json, {"errors": [...]}, {"error": ...}, a list."""
     if isinstance(body, str):
         yield body
-    elif isinstance(body, list):
+    elif isinstance(body, list) and depth < _DEPTH_MAX:
         for item in body[:10]:
-            yield from _messages(item)
-    elif isinstance(body, dict):
-        found = next((body[k] for k in ("detail", "message", "errors", "error") if k in body), None)
-        yield from _messages(found if found else body.get("title"))
+            yield from _messages(item, depth + 1)
+    elif isinstance(body, dict) and depth < _DEPTH_MAX:
+        # The particular first: X's `detail` of a 400 says only that something was invalid.
+        keys = ("errors", "detail", "message", "error", "title")
+        found = next((body[key] for key in keys if body.get(key)), None)
+        yield from _messages(found, depth + 1)
 
 
 def join(reason: str, said: str) -> str:

@@ -1,14 +1,15 @@
-"""A public post: made to fit by dropping words of the impact, and nothing else.
+"""A public post: made to fit by shortening the impact, and nothing else.
 
 The rest of a post (until when, next update, link, reference) is what a reader acts on, so it
-is never touched. Of the impact, the first words stay (they say who cannot do what), and words
+is never touched. Of the impact, last sentences go first, whole; where that is not enough,
+words go, and a gap shows it. The first words stay (they say who cannot do what), and words
 with a digit or a numeral stay: a number or a time is the fact in the sentence.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from notifier.domain.text import Invalid
 
@@ -16,6 +17,10 @@ from notifier.domain.text import Invalid
 GAP = "…"
 
 _FIRST_WORDS = 3
+
+# A full stop ends a sentence when a space follows ("3.5" and "status.example.com" go on); the
+# East Asian ones end it anyway.
+_SENTENCE_END = re.compile(r"(?<=[.!?؟۔।])\s+|(?<=[。！？])\s*")
 
 # Chinese, Japanese and Thai put no space between words. In the first two any character may end
 # a line (UAX #14 class ID), so it may end a shortened text too; Thai words can only be told by
@@ -39,14 +44,15 @@ def fit_post(
     `lay_out` puts an impact into the finished post. Raises Invalid("impact") when the words
     that must stay do not fit.
     """
+    for whole_sentences in _without_last_sentences(" ".join(impact.split())):
+        if measure(post := lay_out(whole_sentences)) <= limit:
+            return post
     words = [(bool(space), word) for space, word in _WORD.findall(impact.strip())]
+    order = _least_important_first([word for _, word in words])
 
     def post_without(count: int) -> str:
         return lay_out(_join(words, set(order[:count])))
 
-    order = _least_important_first([word for _, word in words])
-    if measure(whole := post_without(0)) <= limit:
-        return whole
     if not order or measure(post_without(len(order))) > limit:
         raise Invalid(
             "impact",
@@ -60,6 +66,16 @@ def fit_post(
         else:
             fewest = middle + 1
     return post_without(enough)
+
+
+def _without_last_sentences(impact: str) -> Iterator[str]:
+    """The impact, then ever fewer of its sentences, as long as no number gets lost."""
+    yield impact
+    for end in reversed(list(_SENTENCE_END.finditer(impact))):
+        if any(c.isnumeric() for c in impact[end.end() :]):
+            return
+        if impact[end.end() :]:
+            yield impact[: end.start()]
 
 
 def _least_important_first(words: Sequence[str]) -> list[int]:

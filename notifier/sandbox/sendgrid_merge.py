@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from email.utils import quote
 from typing import Any
 
 from pydantic_core import to_json
 
 from notifier.sandbox.wire import Request
 
+#: What a name in a header must be quoted for (RFC 5322 §3.2.3).
+_SPECIALS = re.compile(r'[][()<>:;@\\,."]')
 _ROLES = ("to", "cc", "bcc")
 
 
@@ -123,9 +126,13 @@ def _escape(text: str) -> bytes:
 
 
 def _mailboxes(boxes: Sequence[Mapping[str, str]]) -> str:
-    return ", ".join(
-        [f"{box['name']} <{box['email']}>" if box.get("name") else box["email"] for box in boxes]
-    )
+    return ", ".join([_mailbox(box.get("name", ""), box["email"]) for box in boxes])
+
+
+def _mailbox(name: str, address: str) -> str:
+    if not name:
+        return address
+    return f'"{quote(name)}" <{address}>' if _SPECIALS.search(name) else f"{name} <{address}>"
 
 
 def _delivery_id(arguments: Mapping[str, str], headers: Mapping[str, str]) -> str | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.message import Message
 from email.utils import getaddresses
 from typing import Any
 
@@ -18,6 +18,8 @@ ADDRESS = re.compile(rf"(?=.{{1,64}}@)(?:{_ATOM}+\.)*{_ATOM}+@(?:{_ATOM}+\.)+{_A
 #: Message-ID or with repeated headers (550 5.7.1); many relays would repair it, silently.
 _REQUIRED = ("From", "Date", "Message-ID")
 _AT_MOST_ONCE = (*_REQUIRED, "Sender", "Reply-To", "To", "Cc", "Subject", "In-Reply-To")
+
+_FOLD = re.compile(r"\r?\n(?=[ \t])")
 
 
 class Unacceptable(ValueError):
@@ -35,8 +37,7 @@ class ReadMail:
 def read_mail(content: bytes) -> ReadMail:
     """Parse a mail. Raises Unacceptable."""
     try:
-        message = message_from_bytes(content, policy=policy.default)
-        return _read(message)
+        return _read(message_from_bytes(content))
     except Unacceptable:
         raise
     except Exception as error:
@@ -45,39 +46,49 @@ def read_mail(content: bytes) -> ReadMail:
         raise Unacceptable(f"The message cannot be parsed: {error}".splitlines()[0]) from None
 
 
-def _read(message: EmailMessage) -> ReadMail:
-    _check_headers(message)
+def _read(message: Message) -> ReadMail:
     headers: dict[str, str] = {}
-    for name, value in message.items():
-        headers[name] = f"{headers[name]}\n{value}" if name in headers else str(value)
-    subject = message["Subject"]
+    for name, value in message.raw_items():
+        text = _decode(name, value)
+        headers[name] = f"{headers[name]}\n{text}" if name in headers else text
+    _check(message)
+    by_name = {name.lower(): text for name, text in headers.items()}
     fields = {
-        "subject": None if subject is None else str(subject),
-        "text": _part(message, "plain"),
-        "html": _part(message, "html"),
+        "subject": by_name.get("subject"),
+        "text": _part(message, "text/plain"),
+        "html": _part(message, "text/html"),
         "headers": headers,
-        "delivery_id": message["X-Notifier-Delivery-Id"],
+        "delivery_id": by_name.get("x-notifier-delivery-id"),
     }
-    boxes = getaddresses([str(value) for value in message.get_all("To", [])])
+    boxes = getaddresses([by_name.get("to", "")])
     return ReadMail(fields, {address.lower(): name for name, address in boxes if name})
 
 
-def _check_headers(message: EmailMessage) -> None:
+def _decode(name: str, value: str) -> str:
+    """A header as a reader sees it: unfolded, encoded words (RFC 2047) and raw UTF-8 decoded.
+
+    The parser that knows all rules takes 0.1 ms a header, so it only sees those that need it.
+    """
+    text = _FOLD.sub("", value).encode("ascii", "surrogateescape").decode("utf-8", "replace")
+    return str(policy.default.header_fetch_parse(name, text)) if "=?" in text else text
+
+
+def _check(message: Message) -> None:
     for name in _REQUIRED:
         if name not in message:
-            raise Unacceptable(f"The message has no {name} header (RFC 5322 section 3.6)")
+            raise Unacceptable(f"The message has no {name} header (RFC 5322, 3.6)")
     for name in _AT_MOST_ONCE:
         if len(message.get_all(name, [])) > 1:
-            raise Unacceptable(
-                f"The message has more than one {name} header (RFC 5322 section 3.6)"
-            )
+            raise Unacceptable(f"The message has more than one {name} header (RFC 5322, 3.6)")
     if message.defects:
         raise Unacceptable(f"The message is malformed: {type(message.defects[0]).__name__}")
 
 
-def _part(message: EmailMessage, subtype: str) -> str | None:
-    body = message.get_body((subtype,))
-    if body is None:
-        return None
-    content: str = body.get_content()
-    return content.replace("\r\n", "\n")  # line ends are the wire's, not the writer's
+def _part(message: Message, kind: str) -> str | None:
+    """The first part of this kind that is not an attachment."""
+    for part in message.walk():
+        if part.get_content_type() == kind and part.get_content_disposition() != "attachment":
+            content = part.get_payload(decode=True)
+            text = bytes(content).decode(part.get_content_charset("ascii"), "replace")
+            return text.replace("\r\n", "\n")  # line ends are the wire's, not the writer's
+    return None

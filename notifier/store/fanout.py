@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any, TypeAlias
 
 from sqlalchemy import (
     Connection,
     Integer,
+    Row,
     Text,
     and_,
     bindparam,
@@ -49,13 +51,9 @@ class Unrendered:
     time_zone: str
 
 
-class Reader(NamedTuple):
-    """One row of a claimed batch."""
-
-    seq: int
-    customer_id: int
-    address: str
-    name: str
+#: One row of a claimed batch: `seq`, `customer_id`, `address`, `name`. SQLAlchemy's own row,
+#: because making another tuple of each costs as much as marking it in the ledger.
+Reader: TypeAlias = "Row[int, int, str, str]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,32 +349,23 @@ def _take_page(
     return ClaimedBatch(batch_id, dispatch.id, message_id, 1, dispatch.first_due, 1, readers)
 
 
-_MOVE_CURSOR = (
-    update(dispatches)
-    .where(dispatches.c.id == _DISPATCH)
-    .values(
-        state=State.SENDING,
-        cursor_language=bindparam("language"),
-        cursor_time_zone=bindparam("time_zone"),
-        cursor_customer=bindparam("customer"),
-        last_customer=bindparam("newest"),
-        next_seq=bindparam("following_seq"),
-    )
-)
+# What it sets is what it is executed with.
+_MOVE_CURSOR = update(dispatches).where(dispatches.c.id == _DISPATCH)
 
 
 def _move_cursor(
-    connection: Connection, dispatch_id: int, place: _Place, last: Reader, newest_customer: int
+    connection: Connection, dispatch_id: int, place: _Place, last: Reader, last_customer: int
 ) -> None:
     connection.execute(
         _MOVE_CURSOR,
         {
             "dispatch": dispatch_id,
-            "language": place.language,
-            "time_zone": place.time_zone,
-            "customer": last.customer_id,
-            "newest": newest_customer,
-            "following_seq": last.seq + 1,
+            "state": State.SENDING,
+            "cursor_language": place.language,
+            "cursor_time_zone": place.time_zone,
+            "cursor_customer": last.customer_id,
+            "last_customer": last_customer,
+            "next_seq": last.seq + 1,
         },
     )
 
@@ -389,6 +378,6 @@ def _exhaust(connection: Connection, dispatch_id: int) -> None:
     )
 
 
-def _readers(rows: Sequence[Any]) -> list[Reader]:
-    # Neither database promises the order of RETURNING; `seq` comes first in the tuple.
-    return sorted(map(Reader._make, rows))
+def _readers(rows: Sequence[Reader]) -> list[Reader]:
+    # Neither database promises the order of RETURNING; `seq` comes first.
+    return sorted(rows, key=itemgetter(0))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, literal, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, func, literal, select, tuple_, update
 
 from notifier.domain.delivery import State
 from notifier.domain.message import Mail, Sender
@@ -36,6 +36,29 @@ def frozen_mail(connection: Connection, message_id: int) -> Mail:
     return Mail(**{**stored, "sender": Sender(**stored["sender"])})
 
 
+# Built once, because they run once per batch (see `fanout`). What they set is what they are
+# executed with.
+
+_IN_FLIGHT = [State.SENDING, State.UNKNOWN]
+
+_SETTLE_BATCH = update(batches).where(
+    batches.c.id == bindparam("batch"),
+    batches.c.fence == bindparam("our_fence"),
+    batches.c.state.in_(_IN_FLIGHT),
+)
+
+_MARK_READERS = update(deliveries).where(
+    deliveries.c.dispatch_id == bindparam("dispatch"),
+    deliveries.c.seq.between(bindparam("first"), bindparam("last")),
+    deliveries.c.state.in_(_IN_FLIGHT),
+)
+
+_MARK_READER = update(deliveries).where(
+    deliveries.c.dispatch_id == bindparam("dispatch"),
+    deliveries.c.seq == bindparam("at_seq"),
+)
+
+
 def mark(
     connection: Connection,
     batch: ClaimedBatch,
@@ -51,39 +74,39 @@ def mark(
     whose state is `planned` are tried again then.
     """
     state, reference, reason = rest
-    result = connection.execute(
-        update(batches)
-        .where(
-            batches.c.id == batch.id,
-            batches.c.fence == batch.fence,
-            batches.c.state.in_([State.SENDING, State.UNKNOWN]),
-        )
-        .values(
-            state=State.PLANNED if retry_at else state,
-            reference=reference,
-            reason=reason,
-            due_at=retry_at or now,
-            lease_owner=None,
-            lease_until=None,
-            settled_at=None if retry_at else now,
-        )
+    settled = connection.execute(
+        _SETTLE_BATCH,
+        {
+            "batch": batch.id,
+            "our_fence": batch.fence,
+            "state": State.PLANNED if retry_at else state,
+            "reference": reference,
+            "reason": reason,
+            "due_at": retry_at or now,
+            "lease_owner": None,
+            "lease_until": None,
+            "settled_at": None if retry_at else now,
+        },
     )
-    if result.rowcount != 1:
+    if settled.rowcount != 1:
         return False
+    readers = {
+        "dispatch": batch.dispatch_id,
+        "first": batch.readers[0].seq,
+        "last": batch.readers[-1].seq,
+    }
+    connection.execute(_MARK_READERS, readers | {"state": state, "reason": reason or None})
     for seq, (its_state, its_reference, its_reason) in each.items():
         connection.execute(
-            update(deliveries)
-            .where(deliveries.c.dispatch_id == batch.dispatch_id, deliveries.c.seq == seq)
-            .values(state=its_state, reference=its_reference or None, reason=its_reason or None)
+            _MARK_READER,
+            {
+                "dispatch": batch.dispatch_id,
+                "at_seq": seq,
+                "state": its_state,
+                "reference": its_reference or None,
+                "reason": its_reason or None,
+            },
         )
-    others = [
-        deliveries.c.dispatch_id == batch.dispatch_id,
-        deliveries.c.seq.between(batch.readers[0].seq, batch.readers[-1].seq),
-        deliveries.c.state.in_([State.SENDING, State.UNKNOWN]),
-    ]
-    if each:
-        others.append(deliveries.c.seq.not_in(list(each)))
-    connection.execute(update(deliveries).where(*others).values(state=state, reason=reason or None))
     return True
 
 

@@ -16,7 +16,7 @@ from notifier.services.incidents import Declaration, Expected, Words
 from notifier.store import outbox
 
 _SECRET = "a-secret-of-the-benchmark-0123456789"
-_COMPONENT = "heat"
+COMPONENT = "heat"
 
 # A mail as long as one can get: the limits are 600 and 5,000 characters.
 _IMPACT = "You have no heat and no hot water in the districts north of the river. " * 4
@@ -63,7 +63,7 @@ def open_notifier(
 def make_database(path: Path, customers: int) -> None:
     """A new database with this many customers in two time zones, all of whom use one component."""
     n = open_notifier(path)
-    component = audience.put_component(n, slug_=_COMPONENT, name="District heating")
+    component = audience.put_component(n, slug_=COMPONENT, name="District heating")
     n.db.close()
     with sqlite3.connect(path) as connection:
         connection.execute(_ADD_CUSTOMERS, {"count": customers})
@@ -85,7 +85,7 @@ def declare(n: Notifier) -> int:
         next_update_by=datetime.now(UTC) + timedelta(hours=1),
         mail=MailTime(delay=timedelta(0)),
     )
-    told = Declaration("No heat in the north", Severity.CRITICAL, [_COMPONENT], words)
+    told = Declaration("No heat in the north", Severity.CRITICAL, [COMPONENT], words)
     published = incidents.declare(n, told, by="the benchmark")
     with n.db.read() as connection:
         rows = outbox.list_dispatches(connection, published.incident.id)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from notifier.channels._mime import Template
 from notifier.domain.delivery import BatchOutcome, Sent
 from notifier.domain.message import GREETING, UNSUBSCRIBE, Mail, Recipient
 from notifier.services.dispatching import MailRun
@@ -52,7 +54,8 @@ class _Notebook:
 
 
 def take_sample(database: Path) -> dict[str, Any]:
-    """{"mail": its words, with `tags` where a reader's values go; "readers": their values}.
+    """{"mail": its words, with `tags` where a reader's values go; "readers": their values;
+    "letter_bytes": size of a message through SMTP}.
 
     The words are those of the first variant; the others differ by the time zone only.
     """
@@ -62,7 +65,18 @@ def take_sample(database: Path) -> dict[str, Any]:
     MailRun(n).run()
     n.db.close()
     assert notebook.mail
-    return {"mail": _words(notebook.mail), "tags": _TAGS, "readers": notebook.readers}
+    return {
+        "mail": _words(notebook.mail),
+        "tags": _TAGS,
+        "readers": notebook.readers,
+        "letter_bytes": len(_compose(notebook.mail)),
+    }
+
+
+def _compose(mail: Mail) -> bytes:
+    """A whole message as it goes through SMTP."""
+    reader = Recipient("1-1", "reader1@example.com", "Reader", "https://status.example.com/u/1")
+    return Template(mail, date=datetime.now(UTC)).letter(reader).content
 
 
 def _words(mail: Mail) -> dict[str, str]:

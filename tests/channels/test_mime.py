@@ -182,18 +182,18 @@ def test_no_reader_finds_anything_of_another_in_their_message(
     template = Template(make_mail(text=text, html=html), date=DATE)
     one, other = (
         make_recipient(
-            delivery_id=f"id-{mark}-qq",
-            address=f"to-{mark}-qq@example.org",
-            name=f"name-{mark}-qq",
-            unsubscribe_url=f"https://example.com/u-{mark}-qq",
+            delivery_id=f"id+{mark}+qq",
+            address=f"to+{mark}+qq@example.org",
+            name=f"name+{mark}+qq",
+            unsubscribe_url=f"https://example.com/u+{mark}+qq",
         )
         for mark in marks
     )
     first = template.letter(one)
     second = template.letter(other)
     assert template.letter(one) == first
-    own = f"-{marks[1]}-qq".encode()
-    foreign = f"-{marks[0]}-qq".encode()
+    own = f"+{marks[1]}+qq".encode()
+    foreign = f"+{marks[0]}+qq".encode()
     assert own in second.content
     assert foreign not in second.content.replace(b"=\r\n", b"")
 

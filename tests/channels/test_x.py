@@ -112,6 +112,11 @@ def test_a_duplicate_is_refused_with_its_own_reason(body: Any) -> None:
     ("status", "body", "words"),
     [
         (400, {"code": 1, "message": "text is invalid"}, ["(400)", "text is invalid"]),
+        (
+            400,
+            {"errors": [{"message": "text too long"}], "detail": "One or more were invalid."},
+            ["text too long"],
+        ),
         (401, {"title": "Unauthorized", "status": 401}, ["check the four keys", "[x]"]),
         (402, {"detail": "no credits"}, ["buy credits", "no credits"]),
         (403, {"detail": "Reply to this conversation is not allowed"}, ["Reply to this", "(403)"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
@@ -78,6 +79,7 @@ announcements = st.builds(
 )
 
 
+@cache
 def renderer(site_name: str = "Northvale Heat", zone: ZoneInfo = KARACHI) -> Renderer:
     sender = Sender("status@northvale.example", "Northvale Heat")
     return Renderer(site_name=site_name, zone=zone, sender=sender)

@@ -46,7 +46,7 @@ _UNFILLED = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|None|Undefined|datetime|Between|L
 
 each_template = pytest.mark.parametrize("template", TEMPLATES)
 any_announcement = given(announcements, st.sampled_from(LANGUAGES), st.sampled_from(ZONES))
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=20, deadline=None)
 
 
 def test_every_template_is_under_test() -> None:

@@ -94,7 +94,7 @@ _instants = st.datetimes(datetime(2000, 1, 1), datetime(2060, 1, 1), timezones=s
 _any_zone = st.sampled_from(ZONES)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(_instants, _any_zone)
 def test_a_time_in_full_says_exactly_one_minute(instant: datetime, zone: ZoneInfo) -> None:
     assert _read(full(instant, zone)) == instant.replace(second=0, microsecond=0)
@@ -114,7 +114,7 @@ def _read(shown: str) -> datetime:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(_instants, st.timedeltas(timedelta(0), timedelta(days=3)), _any_zone)
 def test_no_time_of_a_span_stands_without_date_and_offset(
     start: datetime, lasting: timedelta, zone: ZoneInfo

@@ -34,12 +34,13 @@ class Redirect(HTTPAdapter):
 
     def __init__(self, base: str) -> None:
         self.base = urlsplit(base)
+        self.timeout = 5.0
         super().__init__()
 
     def send(self, request: PreparedRequest, *args: Any, **named: Any) -> Response:
         url = urlsplit(str(request.url))
         request.url = urlunsplit((self.base.scheme, self.base.netloc, url.path, url.query, ""))
-        named["timeout"] = named.get("timeout") or 5
+        named["timeout"] = named.get("timeout") or self.timeout
         return super().send(request, *args, **named)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import smtplib
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +28,7 @@ from tests.sandbox.clients import (
     raw_lines,
     send_mail,
     sendgrid_client,
-    x_client,
+    speak_smtp,
 )
 from tests.sandbox.test_smtp import a_mail, connected
 
@@ -106,13 +108,20 @@ def test_the_mail_can_be_accepted_before_the_failure(box: Sandbox) -> None:
 # No answer
 
 
-@pytest.mark.parametrize("fault", ["reset", "reset_before_body", "accept_then_reset"])
+@pytest.mark.parametrize("fault", ["reset", "accept_then_reset"])
 def test_a_reset_is_a_broken_connection(fault: str, box: Sandbox, x: tweepy.Client) -> None:
     order(box, "x", fault)
-    with pytest.raises(requests.ConnectionError) as caught:
+    with pytest.raises(requests.ConnectionError, match="Connection reset by peer"):
         x.create_tweet(text="Hello")
-    assert "Connection reset by peer" in str(caught.value)
     assert len(accepted(box)) == (1 if fault == "accept_then_reset" else 0)
+
+
+def test_a_reset_can_come_before_the_body(box: Sandbox, x: tweepy.Client) -> None:
+    order(box, "x", "reset_before_body")
+    # urllib3 may meet the reset while it sends; then it only sees the connection's end
+    with pytest.raises(requests.ConnectionError, match=r"reset by peer|without response"):
+        x.create_tweet(text="Hello")
+    assert accepted(box) == []
 
 
 def test_after_a_lost_answer_the_repetition_is_a_duplicate(box: Sandbox, x: tweepy.Client) -> None:
@@ -125,11 +134,12 @@ def test_after_a_lost_answer_the_repetition_is_a_duplicate(box: Sandbox, x: twee
     assert [post.text for post in x.get_users_tweets(me, user_auth=True).data] == ["Hello"]
 
 
-@pytest.mark.parametrize("count", [5, 40, 230])
-def test_the_answer_can_break_off_anywhere(count: int, box: Sandbox) -> None:
-    order(box, "sendgrid", "accept_then_reset", bytes=count)
-    with pytest.raises(OSError):  # noqa: PT011 - the kind depends on where the answer broke off
-        sendgrid_client(box).send(MAIL)
+@pytest.mark.parametrize("count", [5, 100, 350])
+def test_the_answer_can_break_off_anywhere(count: int, box: Sandbox, x: tweepy.Client) -> None:
+    """In the status line, in the headers, in the body."""
+    order(box, "x", "accept_then_reset", bytes=count)
+    with pytest.raises(requests.RequestException, match="reset by peer"):
+        x.create_tweet(text="Hello" * 20)
     assert len(accepted(box)) == 1
 
 
@@ -138,13 +148,15 @@ def test_a_client_tires_of_a_silent_service(accept: bool, box: Sandbox, x: tweep
     order(box, "x", "hang", seconds=30, accept=accept)
     x.session.get_adapter("https://api.twitter.com").timeout = 0.2
     with pytest.raises(requests.ReadTimeout):
-        x.session.post(f"{box.http_url}/2/tweets", json={"text": "Hello"}, timeout=0.2)
-    assert accepted(box) == []  # the request was not signed
+        x.create_tweet(text="Hello")
+    assert len(accepted(box)) == int(accept)
 
-    order(box, "sendgrid", "hang", seconds=0.1, accept=accept)
+
+def test_a_silent_service_hangs_up_in_the_end(box: Sandbox) -> None:
+    order(box, "sendgrid", "hang", seconds=0.1)
     with pytest.raises(OSError, match="closed connection without response"):
         sendgrid_client(box).send(MAIL)
-    assert len(accepted(box)) == int(accept)
+    assert accepted(box) == []
 
 
 def test_a_slow_answer_is_right_but_slow(box: Sandbox, x: tweepy.Client) -> None:
@@ -292,9 +304,7 @@ def test_a_form_of_another_site_cannot_order_faults(box: Sandbox) -> None:
     assert call(box, "POST", "/_sandbox/faults", body, Content_Type="text/plain")[0] == 415
 
 
-def test_a_fault_is_used_up_once_however_many_ask(tmp_path: Any) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
+def test_a_fault_is_used_up_once_however_many_ask() -> None:
     faults = Faults()
     faults.order(Fault(service="x", fault="500", times=10))
     with ThreadPoolExecutor(8) as pool:
@@ -387,16 +397,19 @@ def test_smtp_hangs(box: Sandbox) -> None:
     assert len(accepted(box)) == 1
 
 
-def test_the_sandbox_ends_at_once_though_somebody_hangs(tmp_path: Any) -> None:
+def test_the_sandbox_ends_at_once_though_somebody_hangs(tmp_path: Path) -> None:
     with Sandbox(tmp_path / "log.jsonl") as box:
         order(box, "x", "hang", seconds=600)
-        order(box, "smtp", "hang", seconds=600)
-        client = x_client(box)
+        order(box, "smtp", "hang", seconds=600, at="mail")
         with pytest.raises(requests.ReadTimeout):
-            client.session.post(f"{box.http_url}/2/tweets", json={}, timeout=0.1)
-        client.session.close()
+            requests.post(f"{box.http_url}/2/tweets", json={}, timeout=0.1)
+        connection = speak_smtp(box)
+        connection.sendall(b"EHLO a\r\nMAIL FROM:<a@example.org>\r\n")
+        while box.faults.pending():
+            time.sleep(0.01)
         start = time.monotonic()
     assert time.monotonic() - start < 2
+    connection.close()
 
 
 def test_every_request_is_remembered_with_what_became_of_it(box: Sandbox) -> None:

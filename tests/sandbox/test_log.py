@@ -155,6 +155,6 @@ def post_until_refused(post: Callable[[str], str], posted: list[str]) -> None:
 
 
 def wait_for(text: str, path: Path) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 20
     while text not in path.read_text() and time.monotonic() < end:
         time.sleep(0.01)

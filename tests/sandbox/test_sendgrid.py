@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import copy
+import json
 import time
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from sendgrid.helpers.mail import Mail, Personalization, To
 
 from notifier.sandbox.process import Sandbox
+from notifier.settings import SANDBOX_KEY
 from tests.sandbox.clients import MAIL, accepted, send_mail, sendgrid_client
 
 PEOPLE = 1000
@@ -77,7 +82,7 @@ def test_each_of_a_thousand_gets_a_mail_of_their_own(box: Sandbox) -> None:
 def test_what_is_personal_goes_over_what_is_common(box: Sandbox) -> None:
     mail = a_mail(
         subject="For -name-",
-        reply_to={"email": "help@example.com", "name": "Help"},
+        reply_to={"email": "help@example.com", "name": 'Help, "24 h"'},
         headers={"X-Ref": "common", "X-Kind": "outage"},
         custom_args={"kind": "outage", "batch": "1"},
         personalizations=[
@@ -90,7 +95,7 @@ def test_what_is_personal_goes_over_what_is_common(box: Sandbox) -> None:
     assert first["subject"] == "For Reader 1"
     assert first["headers"] == {
         "From": "Northvale Heat <status@example.com>",
-        "Reply-To": "Help <help@example.com>",
+        "Reply-To": '"Help, \\"24 h\\"" <help@example.com>',
         "X-Kind": "outage",
         "To": "Reader 1 <c1@example.org>",
         "x-ref": "own",
@@ -169,11 +174,16 @@ def test_json_is_taken_under_any_of_its_names(kind: str, box: Sandbox) -> None:
     assert send_mail(box, a_mail(), Content_Type=kind)[0] == 202
 
 
-def test_a_mail_of_one_is_answered_in_milliseconds(box: Sandbox) -> None:
-    """A trap for Nagle and delayed ACKs, which would cost 40 ms an answer; not a benchmark."""
+def test_answers_do_not_wait_for_the_client_s_acknowledgement(box: Sandbox) -> None:
+    """Nagle and delayed ACKs together would cost each answer on a kept connection 40 ms."""
+    url = urlsplit(box.http_url)
+    headers = {"Authorization": f"Bearer {SANDBOX_KEY}", "Content-Type": "application/json"}
     durations = []
-    for _ in range(20):
-        start = time.perf_counter()
-        assert send_mail(box, a_mail())[0] == 202
-        durations.append(time.perf_counter() - start)
-    assert sorted(durations)[10] < 0.03
+    with closing(HTTPConnection(str(url.hostname), url.port, timeout=5)) as connection:
+        for _ in range(20):
+            start = time.perf_counter()
+            connection.request("POST", "/v3/mail/send", json.dumps(MAIL), headers)
+            assert connection.getresponse().read() == b""
+            durations.append(time.perf_counter() - start)
+    assert min(durations[5:]) < 0.03
+    assert len(accepted(box)) == 20

@@ -52,6 +52,27 @@ def test_a_mail_is_read_as_its_recipient_reads_it(box: Sandbox) -> None:
     assert line["headers"]["From"] == "Northvale Heat <status@example.com>"
 
 
+def test_headers_are_read_in_every_form_they_may_have(box: Sandbox) -> None:
+    mail = a_mail(Subject="Kein warmes Wasser " * 10 + "für Zoë")
+    raw = mail.as_bytes() + b"\r\n"
+    folded = raw.replace(b"From: Northvale Heat <", b"From: Northvale\r\n Heat <")
+    plain = b"X-Raw: \xd9\xbe\xd8\xa7\xd9\x86\xdb\x8c \xff\r\n" + folded
+    with connected(box) as client:
+        client.sendmail("status@example.com", "zoe@example.org", plain)
+    headers = accepted(box)[0]["headers"]
+    assert headers["Subject"] == "Kein warmes Wasser " * 10 + "für Zoë"
+    assert headers["From"] == "Northvale Heat <status@example.com>"
+    assert headers["X-Raw"] == "پانی \ufffd"
+
+
+def test_an_attachment_is_not_taken_for_the_text(box: Sandbox) -> None:
+    mail = a_mail()
+    mail.add_attachment("Not the text", filename="a.txt")
+    with connected(box) as client:
+        client.send_message(mail)
+    assert accepted(box)[0]["text"] == "No hot water until 16:00 ü.\n"
+
+
 def test_each_recipient_of_an_envelope_has_a_line(box: Sandbox) -> None:
     with connected(box) as client:
         client.ehlo()
