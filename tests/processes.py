@@ -69,7 +69,8 @@ class Sandbox(Process):
             if whole:
                 self._read += len(whole) + 1
                 self._seen += [json.loads(line) for line in whole.split(b"\n")]
-        accepted = [line for line in self._seen if not line.get("lost")]
+        # Lines about lost mail and deleted posts name no service at the top.
+        accepted = [line for line in self._seen if "service" in line]
         return [m for m in accepted if service in (None, m["service"])]
 
     def wait_for(self, count: int, service: str, seconds: float = 15.0) -> list[dict[str, Any]]:

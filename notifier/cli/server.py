@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -34,8 +35,10 @@ def start_logging(level: str) -> None:
         level=level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    # It reports every job it runs, and ours runs twice a second.
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    # APScheduler reports every job it runs, and ours runs twice a second; Alembic reports that
+    # it looked.
+    for chatty in ("apscheduler", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,14 @@ class Site:
 
 
 def end_on_signals() -> None:
-    """Let SIGTERM and Ctrl-C end this process by SystemExit, so that every block is left."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
+    """Let SIGTERM, Ctrl-C and a closed terminal end this process by SystemExit.
+
+    So every block is left in order. What whoever started us ignores (nohup) stays ignored.
+    """
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
 
 
 @contextmanager
@@ -95,9 +103,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise click.ClickException(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port"
-        ) from None
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise click.ClickException(f"cannot listen on {host}:{port}: {reason}") from None
 
 
 def _url(host: str, listening: socket.socket) -> str:

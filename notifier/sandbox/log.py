@@ -63,7 +63,7 @@ class Log:
         """Open `path`, made if needed. Raises OSError, BlockingIOError if it is in use."""
         self.path = path
         self._fsync = fsync
-        self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._offsets = array("Q")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,9 +133,10 @@ class Sandbox:
 
 def run(sandbox: Sandbox, *, announce: Callable[[Sandbox], None]) -> None:
     """Run until SIGTERM or Ctrl-C; `announce` is called once it listens. Raises OSError."""
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    # The kernel may hand a signal to any thread, and one that another thread gets does not wake
+    # a main thread that waits for a lock. So all threads block them, and this one asks.
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     with sandbox:
         announce(sandbox)
-        ended.wait()
+        signal.sigwait(ends)

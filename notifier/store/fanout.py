@@ -100,18 +100,20 @@ def finish_done(connection: Connection, *, now: datetime) -> list[int]:
         )
     ).all()
     for dispatch_id, _ in done:
-        states = set(
-            connection.scalars(
-                select(batches.c.state).where(batches.c.dispatch_id == dispatch_id).distinct()
-            )
-        )
-        best = next((s for s in (State.ACCEPTED, State.UNKNOWN) if s in states), State.REJECTED)
         connection.execute(
             update(dispatches)
             .where(dispatches.c.id == dispatch_id)
-            .values(state=best if states else State.ACCEPTED, settled_at=now)
+            .values(state=_best_state(connection, dispatch_id), settled_at=now)
         )
     return [incident_id for _, incident_id in done]
+
+
+def _best_state(connection: Connection, dispatch_id: int) -> State:
+    """A mail stands as its luckiest reader; with no reader left, there was nothing to fail."""
+    readers = select(1).where(deliveries.c.dispatch_id == dispatch_id).limit(1)
+    order = (State.ACCEPTED, State.UNKNOWN, State.REJECTED)
+    found = (s for s in order if connection.execute(readers.where(deliveries.c.state == s)).first())
+    return next(found, State.ACCEPTED)
 
 
 # Every statement that runs once per page is built once: SQLAlchemy needs 2 ms to build those of
@@ -156,7 +158,7 @@ def _claim_retry(connection: Connection, channel: str, lease: Lease) -> ClaimedB
             deliveries.c.seq.between(row.first_seq, row.last_seq),
             deliveries.c.state == State.PLANNED,
         )
-        .values(state=State.SENDING)
+        .values(state=State.SENDING, reference=None)
         .returning(*_READER)
     )
     return ClaimedBatch(

@@ -90,12 +90,13 @@ def mark(
     )
     if settled.rowcount != 1:
         return False
-    readers = {
-        "dispatch": batch.dispatch_id,
-        "first": batch.readers[0].seq,
-        "last": batch.readers[-1].seq,
-    }
-    connection.execute(_MARK_READERS, readers | {"state": state, "reason": reason or None})
+    told: dict[str, Any] = {"state": state, "reason": reason or None}
+    if retry_at:
+        # The next call will have a reference of its own, and the batch keeps the last one.
+        told["reference"] = reference
+    for first, last in _ranges(batch):
+        place = {"dispatch": batch.dispatch_id, "first": first, "last": last}
+        connection.execute(_MARK_READERS, place | told)
     for seq, (its_state, its_reference, its_reason) in each.items():
         connection.execute(
             _MARK_READER,
@@ -103,11 +104,22 @@ def mark(
                 "dispatch": batch.dispatch_id,
                 "at_seq": seq,
                 "state": its_state,
-                "reference": its_reference or None,
+                "reference": its_reference,
                 "reason": its_reason or None,
             },
         )
     return True
+
+
+def _ranges(batch: ClaimedBatch) -> list[tuple[int, int]]:
+    """The unbroken ranges of `seq` of the readers.
+
+    A batch that is retried has gaps, and who stands in a gap was not in this call.
+    """
+    first, last = batch.readers[0].seq, batch.readers[-1].seq
+    if last - first + 1 == len(batch.readers):
+        return [(first, last)]
+    return [(reader.seq, reader.seq) for reader in batch.readers]
 
 
 def count_states(connection: Connection, dispatch_id: int) -> dict[State, int]:
@@ -181,7 +193,7 @@ def _delivery(row: Row[Any]) -> DeliveryRow:
         address=row.address,
         channel=row.channel,
         state=State(row.state),
-        reference=row.reference or row.batch_reference,
+        reference=row.batch_reference if row.reference is None else row.reference,
         reason=row.reason or "",
         claimed_at=row.claimed_at,
         settled_at=row.settled_at,

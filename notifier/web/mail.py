@@ -14,16 +14,18 @@ from notifier.domain.text import Invalid
 from notifier.ports import Notifier
 from notifier.services import waiting_mail
 from notifier.services.incidents import Conflict
-from notifier.store import incidents, outbox
+from notifier.store import incidents, ledger, outbox
 from notifier.store.incidents import Incident, Update
 from notifier.store.outbox import DispatchRow
 from notifier.web.auth import access
 from notifier.web.context import current_actor, notifier_of_app
 from notifier.web.drafts import Written, blank_mail, read_mail
 from notifier.web.forms import sentence
+from notifier.web.present import LOST
 
 blueprint = Blueprint("mail", __name__)
 
+_SHOWN = 200
 _PATH = "/admin/mails/<int(max=2147483647):dispatch_id>"
 
 
@@ -69,6 +71,24 @@ def cancel(dispatch_id: int) -> ResponseReturnValue:
     """Never send it."""
     by = current_actor().name
     return _decide(dispatch_id, lambda n: waiting_mail.cancel(n, dispatch_id, by=by))
+
+
+@blueprint.get(f"{_PATH}/lost")
+@access("session", Role.VIEWER)
+def lost(dispatch_id: int) -> str:
+    """The first customers who did not get it, or perhaps did not, and why."""
+    n = notifier_of_app()
+    _row, incident, update = _mail(n, dispatch_id)
+    with n.db.read() as connection:
+        found = [
+            reader
+            for state in LOST
+            for reader in ledger.list_deliveries(
+                connection, incident.id, state=state, after=(dispatch_id, 0), limit=_SHOWN
+            )
+            if reader.dispatch_id == dispatch_id
+        ]
+    return render_template("web/lost.html", incident=incident, update=update, found=found[:_SHOWN])
 
 
 def _decide(dispatch_id: int, act: Callable[[Notifier], None]) -> ResponseReturnValue:

@@ -95,6 +95,9 @@ _MAILS: Mapping[State, Standing] = {
     State.CANCELLED: Standing("skip", "quiet", "Cancelled, nobody got it"),
 }
 
+#: States of readers who did not get their mail, or perhaps did not.
+LOST = (State.REJECTED, State.UNKNOWN, State.BOUNCED)
+
 #: One reader's state, in the table of counts.
 READERS: Mapping[State, str] = {
     State.PLANNED: "will be tried again",
@@ -117,11 +120,15 @@ def post_standing(post: PostReport) -> Standing:
 
 def mail_standing(mail: MailReport) -> Standing:
     """How a mail stands; one that reached only some readers says so."""
-    losses = sum(mail.states.get(s, 0) for s in (State.REJECTED, State.BOUNCED, State.UNKNOWN))
-    if mail.state is State.ACCEPTED and losses:
-        advice = "Below is how many did not get it, and why that may be."
-        return Standing("question", "unsure", f"Sent, but not to {losses:,}", advice)
+    lost = count_lost(mail)
+    if mail.state is State.ACCEPTED and lost:
+        return Standing("question", "unsure", f"Sent, but perhaps not to {lost:,}")
     return _MAILS[mail.state]
+
+
+def count_lost(mail: MailReport) -> int:
+    """How many readers did not get a mail, or perhaps did not."""
+    return sum(mail.states.get(state, 0) for state in LOST)
 
 
 def poll_seconds(report: IncidentReport) -> int:
@@ -179,6 +186,7 @@ def add_words(app: Flask, n: Notifier) -> None:
         "channel": lambda name: CHANNELS.get(name, name),
         "post_standing": post_standing,
         "mail_standing": mail_standing,
+        "count_lost": count_lost,
     }
     app.jinja_env.tests["over"] = lambda duration: isinstance(duration, Over)
     app.jinja_env.globals |= {

@@ -38,13 +38,18 @@ HEADERS = [
 # (`notifier.domain.message`). Everything else may stand in a body, dots at the start included.
 _body_characters = st.characters(exclude_categories=["Cs"], exclude_characters="\ue000\ue001")
 _words = st.text(_body_characters, max_size=120)
-_lines = st.sampled_from(["\n", "\r\n", "\r", ".", "\n.", "\n..", "=", " \n", "\t", "x" * 75])
-_pieces = st.one_of(_words, _lines, st.sampled_from(SLOTS))
+_lines = st.sampled_from(["\n", "\r\n", "\r", ".", "\n.", "\n..", "=", " \n", "\t\n", "\t"])
+_full_lines = st.integers(72, 77).map("x".__mul__)  # about as long as a line may be
+_pieces = st.one_of(_words, _lines, _full_lines, st.sampled_from(SLOTS))
 bodies = st.lists(_pieces, max_size=12).map("".join)
 
 # Headers cannot hold control characters, and a parser reads white space as single spaces.
 _header_characters = st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"])
-header_words = st.text(_header_characters, max_size=150).map(lambda s: " ".join(s.split()))
+_header_pieces = st.sampled_from(["=?utf-8?q?a?=", "=?", "?=", " ", '"', "\\", ",", "<a@b.c>", "é"])
+header_words = st.one_of(
+    st.text(_header_characters, max_size=150), st.lists(_header_pieces, max_size=20).map("".join)
+).map(lambda words: " ".join(words.split()))
+greetings = st.lists(st.one_of(_words, _lines, _full_lines), max_size=4).map("".join)
 tokens = st.text("abcXYZ0189-_", min_size=1, max_size=40)
 urls = st.text("abcXYZ0189-_.~/?=&%+", max_size=300).map("https://example.com/u/".__add__)
 
@@ -89,19 +94,22 @@ def parse(letter: Letter) -> EmailMessage:
     return message_from_bytes(unstuffed(letter), policy=policy.default)
 
 
+def plain_breaks(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def spliced(body: str, mail: Mail, recipient: Recipient, *, html: bool) -> str:
     quote = escape if html else str
-    filled = body.replace(GREETING, quote(mail.greet(recipient.name)))
-    filled = filled.replace(UNSUBSCRIBE, quote(recipient.unsubscribe_url))
-    return filled.replace("\r\n", "\n").replace("\r", "\n")
+    greeting = plain_breaks(quote(mail.greet(recipient.name)))
+    filled = plain_breaks(body).replace(GREETING, greeting)
+    return filled.replace(UNSUBSCRIBE, quote(recipient.unsubscribe_url))
 
 
 def bodies_of(message: EmailMessage) -> tuple[str, str]:
     plain, html = message.iter_parts()
     assert plain.get_content_type() == "text/plain"
     assert html.get_content_type() == "text/html"
-    text, markup = plain.get_content(), html.get_content()
-    return text.replace("\r\n", "\n"), markup.replace("\r\n", "\n")
+    return plain_breaks(plain.get_content()), plain_breaks(html.get_content())
 
 
 def mailboxes(header: str) -> list[tuple[str, str]]:
@@ -113,7 +121,7 @@ def mailboxes(header: str) -> list[tuple[str, str]]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(bodies, bodies, header_words, urls, st.text(_body_characters, max_size=40))
+@given(bodies, bodies, header_words, urls, greetings)
 def test_every_body_arrives_as_it_was_written_with_the_readers_own_values(
     text: str, html: str, name: str, url: str, greeting: str
 ) -> None:
@@ -161,11 +169,12 @@ def test_the_headers_are_exactly_the_intended_ones(
 
 
 @settings(max_examples=150, deadline=None)
-@given(bodies, bodies, header_words, header_words, header_words, urls)
+@given(bodies, bodies, header_words, header_words, urls, greetings)
 def test_every_line_keeps_the_limits_of_the_wire(
-    text: str, html: str, subject: str, sender: str, name: str, url: str
+    text: str, html: str, subject: str, name: str, url: str, greeting: str
 ) -> None:
-    mail = make_mail(text=text, html=html, subject=subject, sender=Sender("s@example.com", sender))
+    sender = Sender("s@example.com", name)
+    mail = make_mail(text=text, html=html, subject=subject, sender=sender, greeting_named=greeting)
     raw = unstuffed(compose(mail, make_recipient(name=name, unsubscribe_url=url)))
     assert raw.isascii()
     assert not re.search(rb"\r(?!\n)|(?<!\r)\n|\0", raw)

@@ -192,6 +192,45 @@ def test_data_granted_without_a_recipient_gets_an_empty_letter(extensions: Seque
         found = send(server.port, 3, connections=1)
         assert found == [Sent(""), Rejected("550 5.1.1 gone"), Sent("")]
         assert server.recipients == ["reader0@example.org", "reader2@example.org"]
+        assert len(server.sessions) == 1
+
+
+@both_ways
+def test_a_reader_refused_by_a_server_that_then_hangs_up_stays_refused(
+    extensions: Sequence[str],
+) -> None:
+    def refuse(sock: socket.socket) -> None:
+        sock.sendall(b"550 5.1.1 gone\r\n")
+        close(sock)
+
+    with ScriptedSmtp(about("reader1@", "RCPT", refuse), extensions=extensions) as server:
+        found = send(server.port, 3, connections=1)
+        assert found == [Sent(""), Rejected("550 5.1.1 gone"), Sent("")]
+
+
+def test_the_lines_of_one_reply_are_one_reason_and_no_part_of_the_next() -> None:
+    with ScriptedSmtp(always("RCPT", "550-No\r\n550-such\r\n550 reader")) as server:
+        assert send(server.port, 2) == [Rejected("550 No such reader")] * 2
+
+
+@both_ways
+def test_a_yes_to_data_that_is_no_go_ahead_sends_no_letter(extensions: Sequence[str]) -> None:
+    with ScriptedSmtp(about("reader1@", "DATA", "250 fine"), extensions=extensions) as server:
+        found = send(server.port, 3, connections=1)
+        assert isinstance(found[1], Retry)
+        assert [found[0], found[2]] == [Sent("")] * 2
+        assert set(server.commands()) <= {"ehlo", "MAIL", "RCPT", "DATA", "QUIT"}
+
+
+@pytest.mark.parametrize("flood", [b"x" * 10_000, b"250-more\r\n" * 200])
+def test_an_endless_reply_is_not_collected(flood: bytes) -> None:
+    def talk(sock: socket.socket) -> None:
+        while True:
+            sock.sendall(flood)
+
+    with ScriptedSmtp(always("RCPT", talk)) as server:
+        (found,) = send(server.port, 1)
+        assert found == Retry("the mail server sent an endless reply")
 
 
 @both_ways
@@ -577,7 +616,7 @@ def test_a_session_lost_inside_a_letter_is_replaced(extensions: Sequence[str]) -
 @both_ways
 def test_a_yes_before_the_letter_is_complete_is_no_yes(extensions: Sequence[str]) -> None:
     def say_yes(sock: socket.socket) -> None:
-        sock.sendall(b"250 taken\r\n250 Ok\r\n250 Ok\r\n354 go on\r\n250 taken\r\n")
+        sock.sendall(b"250 taken\r\n250 Ok\r\n250 Ok\r\n354 go on\r\n")
         time.sleep(0.1)
         close(sock)
 

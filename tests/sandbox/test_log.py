@@ -150,8 +150,9 @@ def test_a_taken_port_is_explained(box: Sandbox, tmp_path: Path) -> None:
 
 def post_until_refused(post: Callable[[str], str], posted: list[str]) -> None:
     for number in range(10):
-        post(f"Post {number}")
-        posted.append(f"Post {number}")
+        text = f"Post {number}, with which the file's limit falls into the middle of a line"
+        post(text)
+        posted.append(text)
 
 
 def wait_for(text: str, path: Path) -> None:

@@ -216,7 +216,7 @@ def test_a_resolve_supersedes_the_waiting_mail_and_only_its_own_leaves(
     assert len(posts.sent) == 2
     assert sorted(mail.addresses) == sorted(f"c{i}@example.com" for i in range(4))
     assert {sent.subject for _, sent in mail.sent} == {
-        f"No hot water in Northvale – over [INC-{said.incident.id}]"  # noqa: RUF001
+        f"No hot water in Northvale – over [INC-{said.incident.id}]"
     }
 
 

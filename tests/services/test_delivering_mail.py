@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from notifier.app import build
 from notifier.domain.delivery import (
     USEFUL_FOR,
     BatchOutcome,
@@ -19,17 +18,15 @@ from notifier.domain.delivery import (
     State,
     Unknown,
 )
+from notifier.domain.incident import Severity
 from notifier.domain.message import Recipient
 from notifier.domain.plan import MailTime
 from notifier.ports import Notifier
 from notifier.services import audience
 from notifier.services.dispatching import LEASE, MailRun, recover
 from notifier.services.incidents import Published
-from notifier.services.reports import report
-from notifier.settings import Settings
-from notifier.store import fanout, ledger
-from notifier.store.db import Database
-from notifier.store.fanout import ClaimedBatch, Lease
+from notifier.services.unsubscribing import unsubscribe, unsubscribe_links
+from notifier.store import ledger
 from notifier.store.ledger import DeliveryRow
 from tests.fakes import FakeClock, FakeMail, FakePosts
 from tests.services.saying import declare, latest_mail, states
@@ -180,22 +177,20 @@ def test_unknown_stays_unknown_when_others_of_the_batch_are_retried(
     n: Notifier, add_customers: Any, script: Scripted, clock: FakeClock
 ) -> None:
     """The second call says nothing of those who were not in it."""
-    for second in (Sent("2"), Rejected("closed"), Retry("busy")):
-        add_customers(5)
-        everybody = [made.external_id for made in add_customers.made]
-        asked_before = len(script.asked)
+    for part, second in (("a", Sent("2")), ("b", Rejected("closed")), ("c", Retry("busy"))):
+        add_customers(5, components=(part,))
+        script.asked.clear()
         script.outcomes = [
             BatchOutcome(Unknown("the line broke"), {1: Retry("busy"), 3: Retry("busy")}),
             BatchOutcome(second),
         ]
-        FakeMail.batch_size = 10
-        said = declare(n)
+        said = declare(n, components=(part,))
         while (due := run(n)) is not None:
             clock.now = due
-        again = Counter(who for batch in script.asked[asked_before:] for who in batch)
-        assert {who for who in everybody[:10] if again[who] == 1} >= {"c0", "c2", "c4"}
+        first, *others = script.asked
+        assert all(batch == [first[1], first[3]] for batch in others)
         state = state_of(n, said)
-        assert [state[who] for who in ("c0", "c2", "c4")] == [State.UNKNOWN] * 3, second
+        assert [state[first[i]] for i in (0, 2, 4)] == [State.UNKNOWN] * 3
 
 
 def test_a_mail_that_reached_somebody_is_not_called_rejected(
@@ -214,31 +209,26 @@ def test_a_mail_that_reached_somebody_is_not_called_rejected(
     assert latest_mail(n, said).state == State.ACCEPTED
 
 
-@pytest.mark.parametrize(
-    ("rest", "each", "state"),
-    [
-        (Rejected("no"), {}, State.REJECTED),
-        (Unknown("lost"), {}, State.UNKNOWN),
-        (Unknown("lost"), {0: Rejected("no")}, State.UNKNOWN),
-        (Rejected("no"), {2: Unknown("lost")}, State.UNKNOWN),
-        (Rejected("no"), {0: Sent("1")}, State.ACCEPTED),
-        (Retry("busy", USEFUL_FOR + SECOND), {}, State.REJECTED),
-        (Sent("1"), {0: Retry("busy", USEFUL_FOR + SECOND)}, State.ACCEPTED),
-    ],
-)
+LUCK: list[tuple[Outcome, dict[int, Outcome], State]] = [
+    (Rejected("no"), {}, State.REJECTED),
+    (Unknown("lost"), {}, State.UNKNOWN),
+    (Unknown("lost"), {0: Rejected("no")}, State.UNKNOWN),
+    (Rejected("no"), {2: Unknown("lost")}, State.UNKNOWN),
+    (Rejected("no"), {0: Sent("1")}, State.ACCEPTED),
+    (Retry("busy", USEFUL_FOR + SECOND), {}, State.REJECTED),
+    (Sent("1"), {0: Retry("busy", USEFUL_FOR + SECOND)}, State.ACCEPTED),
+]
+
+
 def test_a_mail_stands_as_its_luckiest_reader(
-    n: Notifier,
-    add_customers: Any,
-    script: Scripted,
-    rest: Outcome,
-    each: dict[int, Outcome],
-    state: State,
+    n: Notifier, add_customers: Any, script: Scripted
 ) -> None:
     add_customers(3)
-    script.outcomes = [BatchOutcome(rest, each)]
-    said = declare(n)
-    assert run(n) is None
-    assert latest_mail(n, said).state == state
+    for rest, each, state in LUCK:
+        script.outcomes = [BatchOutcome(rest, each)]
+        said = declare(n)
+        assert run(n) is None
+        assert latest_mail(n, said).state == state, (rest, each)
 
 
 def test_who_is_given_up_is_rejected_with_the_reason(
@@ -255,38 +245,46 @@ def test_who_is_given_up_is_rejected_with_the_reason(
     )
 
 
-def claim(n: Notifier, node: str, clock: FakeClock) -> ClaimedBatch:
-    """Take the next readers and stop there, as a process does that is killed."""
-    run_ = MailRun(n)
-    for _ in range(2):  # the first claim finds that the words are not frozen yet
-        with n.db.transaction() as connection:
-            claimed = fanout.claim_batch(
-                connection,
-                channel=n.mail.name,
-                size=n.mail.batch_size,
-                lease=Lease(node, clock.now, clock.now + LEASE),
-            )
-        if isinstance(claimed, fanout.Unrendered):
-            run_._freeze(claimed)
-    assert isinstance(claimed, ClaimedBatch)
-    return claimed
+class Killed(BaseException):
+    """The end of a process in the middle of a call: nothing behind it runs."""
+
+
+def kill() -> None:
+    raise Killed
+
+
+def die(n: Notifier, script: Scripted) -> list[str]:
+    """Be killed during the next call; whom it was for."""
+    script.meanwhile = kill
+    with pytest.raises(Killed):
+        run(n)
+    script.meanwhile = lambda: None
+    return script.asked[-1]
+
+
+def restarted(n: Notifier) -> Notifier:
+    """The process that comes after, which is another one."""
+    return replace(n, node="after the restart")
 
 
 def test_a_batch_in_flight_when_its_sender_died_is_unknown_and_the_rest_goes_on(
-    n: Notifier, add_customers: Any, mail: FakeMail, clock: FakeClock
+    n: Notifier, add_customers: Any, mail: FakeMail, clock: FakeClock, script: Scripted
 ) -> None:
     add_customers(25)
     said = declare(n)
-    lost = {reader.address for reader in claim(n, "dead", clock).readers}
+    lost = die(n, script)
     assert len(lost) == 10
+    assert states(n, said) == {State.SENDING: 10}
+
+    n = restarted(n)
     assert recover(n, alone=True) == (0, 1)
     run(n)
     assert Counter(mail.addresses) == Counter(
-        made.email for made in add_customers.made if made.email not in lost
+        made.email for made in add_customers.made if made.external_id not in lost
     )
     assert states(n, said) == {State.UNKNOWN: 10, State.ACCEPTED: 15}
     clock.move(days=1)
-    recover(n, alone=True)
+    assert recover(n, alone=True) == (0, 0)
     run(n)
     assert len(mail.sent) == 15
     assert latest_mail(n, said).state == State.ACCEPTED
@@ -299,42 +297,49 @@ def test_a_retry_in_flight_when_its_sender_died_loses_only_those_in_it(
     script.outcomes = [BatchOutcome(Sent("1"), {2: Retry("busy")})]
     said = declare(n)
     clock.now = run(n)
-    claim(n, "dead", clock)
+    assert die(n, script) == ["c2"]
+    n = restarted(n)
     recover(n, alone=True)
     run(n)
-    assert states(n, said) == {State.ACCEPTED: 3, State.UNKNOWN: 1}
     assert state_of(n, said)["c2"] == State.UNKNOWN
+    assert states(n, said) == {State.ACCEPTED: 3, State.UNKNOWN: 1}
     assert len(mail.sent) == 3
 
 
-@pytest.mark.parametrize(
-    ("outcome", "expected"),
-    [
-        (BatchOutcome(Sent("9")), {State.ACCEPTED: 3}),
-        (BatchOutcome(Sent("9"), {1: Rejected("no")}), {State.ACCEPTED: 2, State.REJECTED: 1}),
-        (BatchOutcome(Rejected("no")), {State.REJECTED: 3}),
-    ],
-)
-def test_a_late_answer_for_a_batch_is_the_truth(
-    n: Notifier,
-    add_customers: Any,
-    script: Scripted,
-    clock: FakeClock,
-    outcome: BatchOutcome,
-    expected: dict[State, int],
+def test_the_last_batch_lost_leaves_the_mail_settled(
+    n: Notifier, add_customers: Any, script: Scripted
 ) -> None:
-    add_customers(3)
-    script.outcomes = [outcome]
+    add_customers(4)
     said = declare(n)
+    die(n, script)
+    n = restarted(n)
+    recover(n, alone=True)
+    assert run(n) is None
+    assert latest_mail(n, said).state == State.UNKNOWN
 
+
+LATE: list[tuple[BatchOutcome, dict[State, int]]] = [
+    (BatchOutcome(Sent("9")), {State.ACCEPTED: 3}),
+    (BatchOutcome(Sent("9"), {1: Rejected("no")}), {State.ACCEPTED: 2, State.REJECTED: 1}),
+    (BatchOutcome(Rejected("no")), {State.REJECTED: 3}),
+]
+
+
+def test_a_late_answer_for_a_batch_is_the_truth(
+    n: Notifier, add_customers: Any, script: Scripted, clock: FakeClock
+) -> None:
     def lease_ends() -> None:
         clock.now += LEASE + SECOND
         assert recover(n, alone=False) == (0, 1)
         assert states(n, said) == {State.UNKNOWN: 3}
 
+    add_customers(3)
     script.meanwhile = lease_ends
-    run(n)
-    assert states(n, said) == expected
+    for outcome, expected in LATE:
+        script.outcomes = [outcome]
+        said = declare(n)
+        run(n)
+        assert states(n, said) == expected
 
 
 def test_mails_leave_at_their_time_and_not_before(
@@ -369,25 +374,16 @@ def test_one_variant_is_rendered_and_encoded_once(
 
 
 def test_frozen_words_do_not_change_in_the_middle_of_a_fan_out(
-    settings: Settings,
-    database: Database,
-    clock: FakeClock,
-    n: Notifier,
-    add_customers: Any,
-    mail: FakeMail,
-    script: Scripted,
+    n: Notifier, add_customers: Any, mail: FakeMail, script: Scripted
 ) -> None:
     add_customers(15)
     declare(n)
 
     def rename() -> None:
         audience.put_component(n, slug_="heat", name="Renamed")
-        script.meanwhile = lambda: None
 
     script.meanwhile = rename
     run(n)
-    changed = replace(n, renderer=build(settings, posts={}, mail=mail, database=database).renderer)
-    run(changed)
     assert len({sent for _, sent in mail.sent}) == 1
     assert len(mail.sent) == 15
     assert "This concerns: Heat." in mail.sent[-1][1].text
@@ -410,8 +406,6 @@ def test_a_mail_is_retried_in_the_words_of_its_first_try(
 def test_the_worse_incident_is_mailed_first(
     n: Notifier, add_customers: Any, mail: FakeMail, posts: FakePosts
 ) -> None:
-    from notifier.domain.incident import Severity
-
     add_customers(12)
     for severity in (Severity.MINOR, Severity.CRITICAL, Severity.MAJOR):
         declare(n, severity=severity, impact=f"A {severity} impact.")
@@ -421,28 +415,28 @@ def test_the_worse_incident_is_mailed_first(
     assert posts.sent == []  # each lane for itself
 
 
+def leave(n: Notifier, customer_id: int) -> None:
+    """Follow the link in a customer's mail."""
+    assert unsubscribe(n, unsubscribe_links(n)(customer_id).rsplit("/", 1)[1])
+
+
 def test_who_is_unsubscribed_when_the_mail_leaves_gets_none(
     n: Notifier, add_customers: Any, mail: FakeMail
 ) -> None:
     add_customers(3)
     said = declare(n)
-    from notifier.services.unsubscribing import unsubscribe, unsubscribe_links
-
-    unsubscribe(n, unsubscribe_links(n)(2).rsplit("/", 1)[1])
+    leave(n, 2)
     run(n)
     assert sorted(mail.addresses) == ["c0@example.com", "c2@example.com"]
-    assert report(n, said.incident.id).latest.mail is not None
     assert latest_mail(n, said).recipients == 2
 
 
 def test_a_mail_with_nobody_left_to_read_it_is_settled(
     n: Notifier, add_customers: Any, mail: FakeMail
 ) -> None:
-    from notifier.services.unsubscribing import unsubscribe, unsubscribe_links
-
     add_customers(1)
     said = declare(n)
-    unsubscribe(n, unsubscribe_links(n)(1).rsplit("/", 1)[1])
+    leave(n, 1)
     assert run(n) is None
     assert mail.sent == []
     assert latest_mail(n, said).state == State.ACCEPTED

@@ -1,6 +1,7 @@
 """What becomes of a post: each outcome leads to one state, and nothing is said twice."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +13,9 @@ from notifier.domain.incident import Severity, Status
 from notifier.ports import Notifier
 from notifier.services import audience
 from notifier.services.dispatching import LEASE, recover, run_posts
+from notifier.services.incidents import Published
 from notifier.services.reports import report
 from notifier.settings import Settings
-from notifier.store import outbox
 from notifier.store.db import Database
 from tests.fakes import FakeClock, FakeMail, FakePosts
 from tests.services.saying import declare, latest_post, say
@@ -72,30 +73,30 @@ def test_a_post_to_be_retried_waits_as_long_as_the_channel_says(
     assert latest_post(n, said).reason == ""
 
 
-@pytest.mark.parametrize(
-    ("outcome", "state", "reason"),
-    [
-        (Rejected("the account is locked"), State.REJECTED, "the account is locked"),
-        (Unknown("the answer was lost"), State.UNKNOWN, "the answer was lost"),
-        (
-            Retry("busy", USEFUL_FOR + SECOND),
-            State.REJECTED,
-            "given up, too late to be of use: busy",
-        ),
-    ],
-)
 def test_a_post_that_is_settled_is_never_sent_again(
-    n: Notifier, posts: FakePosts, clock: FakeClock, outcome: Outcome, state: State, reason: str
+    n: Notifier, posts: FakePosts, clock: FakeClock
 ) -> None:
-    posts.answers = [outcome]
-    said = declare(n)
-    assert run_posts(n, "x") is None
-    post = latest_post(n, said)
-    assert (post.state, post.reason, post.link) == (state, reason, "")
-    clock.move(days=1)
-    recover(n, alone=True)
-    run_posts(n, "x")
-    assert len(posts.tried) == 1
+    for tried, (outcome, state, reason) in enumerate(
+        [
+            (Rejected("the account is locked"), State.REJECTED, "the account is locked"),
+            (Unknown("the answer was lost"), State.UNKNOWN, "the answer was lost"),
+            (
+                Retry("busy", USEFUL_FOR + SECOND),
+                State.REJECTED,
+                "given up, too late to be of use: busy",
+            ),
+        ],
+        start=1,
+    ):
+        posts.answers = [outcome]
+        said = declare(n)
+        assert run_posts(n, "x") is None
+        post = latest_post(n, said)
+        assert (post.state, post.reason, post.link) == (state, reason, "")
+        clock.move(days=1)
+        recover(n, alone=True)
+        run_posts(n, "x")
+        assert len(posts.tried) == tried
 
 
 def test_a_post_is_tried_for_as_long_as_it_helps_and_not_longer(
@@ -118,17 +119,31 @@ def test_the_worse_incident_is_posted_first(n: Notifier, posts: FakePosts) -> No
     assert [text.split()[1] for text in posts.sent] == ["critical", "major", "minor"]
 
 
+class Killed(BaseException):
+    """The end of a process in the middle of a call: nothing behind it runs."""
+
+
+class DeadlyPosts(FakePosts):
+    """A channel in whose call the process dies."""
+
+    def send(self, text: str) -> Outcome:
+        self.tried.append(text)
+        raise Killed
+
+
+def die(n: Notifier) -> None:
+    """Be killed, as another process, while the post is on its way."""
+    with pytest.raises(Killed):
+        run_posts(replace(n, node="dead", posts={"x": DeadlyPosts()}), "x")
+
+
 def test_a_post_in_flight_when_its_sender_died_is_unknown_and_not_sent_again(
     n: Notifier, posts: FakePosts, clock: FakeClock
 ) -> None:
     said = declare(n)
-    with n.db.transaction() as connection:  # and then the power goes
-        outbox.claim_post(
-            connection, "x", now=clock.now, node="dead", lease_until=clock.now + LEASE
-        )
+    die(n)
     assert latest_post(n, said).state == State.SENDING
     run_posts(n, "x")
-    assert posts.tried == []
 
     assert recover(n, alone=True) == (1, 0)
     post = latest_post(n, said)
@@ -146,10 +161,7 @@ def test_another_node_may_still_be_sending_until_its_lease_ends(
     n: Notifier, clock: FakeClock
 ) -> None:
     said = declare(n)
-    with n.db.transaction() as connection:
-        outbox.claim_post(
-            connection, "x", now=clock.now, node="other", lease_until=clock.now + LEASE
-        )
+    die(n)
     clock.now += LEASE
     assert recover(n, alone=False) == (0, 0)
     clock.move(seconds=1)
@@ -157,32 +169,28 @@ def test_another_node_may_still_be_sending_until_its_lease_ends(
     assert latest_post(n, said).state == State.UNKNOWN
 
 
-@pytest.mark.parametrize(
-    ("outcome", "state"),
-    [
+def test_a_late_answer_is_the_truth(
+    settings: Settings, database: Database, clock: FakeClock
+) -> None:
+    for outcome, state in (
         (Sent("77"), State.ACCEPTED),
         (Rejected("no"), State.REJECTED),
         (Unknown("who knows"), State.UNKNOWN),
-        (Retry("busy"), State.PLANNED),
-    ],
-)
-def test_a_late_answer_is_the_truth(
-    settings: Settings, database: Database, clock: FakeClock, outcome: Outcome, state: State
-) -> None:
-    slow = InterruptedPosts(outcome)
-    n = build(settings, clock=clock, posts={"x": slow}, mail=FakeMail(), database=database)
+        (Retry("busy", timedelta(hours=1)), State.PLANNED),
+    ):
+        slow = InterruptedPosts(outcome)
+        n = build(settings, clock=clock, posts={"x": slow}, mail=FakeMail(), database=database)
+        said = declare(n)
 
-    def lease_ends() -> None:
-        clock.now += LEASE + SECOND
-        assert recover(n, alone=False) == (1, 0)
-        assert latest_post(n, said).state == State.UNKNOWN
-        slow.meanwhile = lambda: None
+        def lease_ends(n: Notifier = n, said: Published = said) -> None:
+            clock.now += LEASE + SECOND
+            assert recover(n, alone=False) == (1, 0)
+            assert latest_post(n, said).state == State.UNKNOWN
 
-    slow.meanwhile = lease_ends
-    said = declare(n)
-    run_posts(n, "x")
-    assert latest_post(n, said).state == state
-    assert len(slow.tried) == 1
+        slow.meanwhile = lease_ends
+        run_posts(n, "x")
+        assert latest_post(n, said).state == state
+        assert len(slow.tried) == 1
 
 
 def test_the_connection_is_not_held_while_a_provider_is_waited_for(

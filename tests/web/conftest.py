@@ -65,21 +65,25 @@ def operator(sign_in_as: SignIn) -> LintingClient:
 
 
 @pytest.fixture
-def components(n: Notifier) -> None:
-    """What the customers of a small utility use."""
-    for slug, name, group in (
+def components(n: Notifier) -> list[str]:
+    """What the customers of a small utility use; the slugs."""
+    made = (
         ("hot-water", "Hot water", "Heat"),
         ("heating", "Heating", "Heat"),
         ("sign-in", "Sign-in", ""),
-    ):
-        audience.put_component(n, slug_=slug, name=name, group=group)
+    )
+    return [audience.put_component(n, slug_=s, name=name, group=g).slug for s, name, g in made]
 
 
 @pytest.fixture
-def declare(n: Notifier, components: None, clock: FakeClock) -> Callable[..., Published]:
+def declare(n: Notifier, components: list[str], clock: FakeClock) -> Callable[..., Published]:
     """Declare a disruption without a browser."""
 
-    def declare(title: str = "No hot water in Harbour District", **words: str) -> Published:
+    def declare(
+        title: str = "No hot water in Harbour District",
+        severity: Severity = Severity.MAJOR,
+        **words: str,
+    ) -> Published:
         given = {
             "impact": "About 4,200 homes have no hot water.",
             "explanation": "A pump failed.",
@@ -89,8 +93,8 @@ def declare(n: Notifier, components: None, clock: FakeClock) -> Callable[..., Pu
             n,
             Declaration(
                 title=title,
-                severity=Severity.MAJOR,
-                components=["hot-water"],
+                severity=severity,
+                components=components[:1],
                 words=Words(
                     expected=Expected(unknown=True),
                     next_update_by=clock.now.replace(hour=10),

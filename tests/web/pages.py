@@ -13,6 +13,8 @@ from werkzeug.test import TestResponse
 
 BASE = "https://status.example.com"
 _VOID = {"meta", "link", "input", "br", "hr", "img", "path", "circle"}
+# What stands beside each other on the screen is not one word.
+_CELLS = {"th", "td", "header", "h3"}
 _TYPED = {"input", "textarea", "select"}
 
 
@@ -69,6 +71,8 @@ class Page(HTMLParser):
         self._open.children.append(element)
 
     def handle_endtag(self, tag: str) -> None:
+        if tag in _CELLS:
+            self.handle_data(" ")
         assert self._open.tag == tag, f"</{tag}> closes <{self._open.tag}>"
         assert self._open.parent is not None
         self._open = self._open.parent

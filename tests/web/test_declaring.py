@@ -12,6 +12,7 @@ from notifier.domain.audience import customer
 from notifier.ports import Notifier
 from notifier.services import access, audience, reports
 from notifier.services.unsubscribing import unsubscribe, unsubscribe_links
+from notifier.store import schema
 from notifier.store.schema import incidents, updates
 from notifier.web import create_app
 from tests.fakes import FakeClock, FakePosts
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("components")
 
 
 @pytest.fixture
-def readers(n: Notifier) -> None:
+def readers(n: Notifier, components: list[str]) -> None:
     """Three customers use hot water; one of them asked for no mail."""
     ids = [
         audience.put_customer(
@@ -48,7 +49,7 @@ def readers(n: Notifier) -> None:
                 name="",
                 language="en",
                 time_zone="UTC",
-                components=("hot-water",),
+                components=(components[0],),
             ),
         )
         for i in range(3)
@@ -62,9 +63,8 @@ def fill(client: LintingClient, **changes: Any) -> Page:
     return Page(answer.text)
 
 
-def test_one_press_publishes_what_was_written(
-    operator: LintingClient, n: Notifier, readers: None
-) -> None:
+@pytest.mark.usefixtures("readers")
+def test_one_press_publishes_what_was_written(operator: LintingClient, n: Notifier) -> None:
     answer = operator.press(operator.page(DECLARE), DECLARE, FILLED)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/admin/incidents/1")
     report = reports.report(n, 1)
@@ -75,18 +75,16 @@ def test_one_press_publishes_what_was_written(
     assert "14:30 and 16:00 PKT" in report.latest.posts[0].text
 
 
-def test_the_preview_is_the_very_text_that_is_posted(
-    operator: LintingClient, n: Notifier, readers: None
-) -> None:
+@pytest.mark.usefixtures("readers")
+def test_the_preview_is_the_very_text_that_is_posted(operator: LintingClient, n: Notifier) -> None:
     page = fill(operator, action="preview")
     operator.press(page, DECLARE, {"action": "publish"})
     shown = page.one("article", id="preview-x").find("p", class_="words")[0]
     assert shown.text == " ".join(reports.report(n, 1).latest.posts[0].text.split())
 
 
-def test_the_button_says_when_the_mail_will_leave(
-    operator: LintingClient, readers: None
-) -> None:
+@pytest.mark.usefixtures("readers")
+def test_the_button_says_when_the_mail_will_leave(operator: LintingClient) -> None:
     def button(**changes: Any) -> str:
         return fill(operator, action="preview", **changes).one("button", id="publish").text
 
@@ -98,15 +96,15 @@ def test_the_button_says_when_the_mail_will_leave(
     assert button(components=["sign-in"]) == "Post now (nobody to e-mail)"
 
 
-def test_the_preview_counts_readers_and_says_who_is_left_out(
-    operator: LintingClient, readers: None
-) -> None:
+@pytest.mark.usefixtures("readers")
+def test_the_preview_counts_readers_and_says_who_is_left_out(operator: LintingClient) -> None:
     said = fill(operator, action="preview").one("article", id="preview-mail").text
     assert "2 customers get it: after the usual wait for this severity" in said
     assert "1 affected customer is left out, having asked for no e-mail." in said
 
 
-def test_the_counter_is_the_channels_own(operator: LintingClient, n: Notifier) -> None:
+@pytest.mark.usefixtures("operator")
+def test_the_counter_is_the_channels_own(n: Notifier) -> None:
     class Halves(FakePosts):
         def measure(self, text: str) -> int:
             return len(text) // 2
@@ -135,8 +133,9 @@ def test_an_impact_of_numbers_only_says_that_there_can_be_no_post(
     assert "No post" in page.one("article", id="preview-x").text
 
 
+@pytest.mark.usefixtures("readers")
 def test_a_preview_writes_nothing_and_posts_nothing(
-    operator: LintingClient, n: Notifier, posts: FakePosts, readers: None
+    operator: LintingClient, n: Notifier, posts: FakePosts
 ) -> None:
     fill(operator, action="preview")
     page = operator.page(DECLARE)
@@ -148,9 +147,8 @@ def test_a_preview_writes_nothing_and_posts_nothing(
     assert posts.tried == []
 
 
-def test_the_script_gets_the_same_preview_as_the_page(
-    operator: LintingClient, readers: None
-) -> None:
+@pytest.mark.usefixtures("readers")
+def test_the_script_gets_the_same_preview_as_the_page(operator: LintingClient) -> None:
     page = fill(operator, action="preview")
     (form,) = page.find("form", id="desk")
     fragment = Page(operator.post(f"{DECLARE}/preview", data=page.values(form)).text)
@@ -168,18 +166,14 @@ def test_an_untouched_next_update_follows_severity_and_clock(
     assert Page(answer.text).one("input", id="next_update_by").attrs["value"] == "2026-11-22T13:55"
 
 
-def test_a_next_update_that_somebody_chose_stays(
-    operator: LintingClient, clock: FakeClock
-) -> None:
+def test_a_next_update_that_somebody_chose_stays(operator: LintingClient, clock: FakeClock) -> None:
     page = fill(operator, action="preview", next_update_by="2026-11-22T14:47")
     clock.move(minutes=10)
     answer = operator.press(page, DECLARE, {"severity": "critical", "action": "preview"})
     assert Page(answer.text).one("input", id="next_update_by").attrs["value"] == "2026-11-22T14:47"
 
 
-def test_a_double_click_declares_once(
-    operator: LintingClient, n: Notifier, posts: FakePosts
-) -> None:
+def test_a_double_click_declares_once(operator: LintingClient, n: Notifier) -> None:
     page = operator.page(DECLARE)
     answers = [operator.press(page, DECLARE, FILLED) for _ in range(3)]
     assert {a.headers["Location"] for a in answers} == {"/admin/incidents/1"}
@@ -282,10 +276,8 @@ def test_a_viewer_may_not_declare(sign_in_as: Any) -> None:
 def test_without_components_the_page_says_what_to_do_first(
     operator: LintingClient, n: Notifier
 ) -> None:
-    from notifier.store.schema import components  # noqa: PLC0415 (only to take them away)
-
     with n.db.transaction() as connection:
-        connection.execute(components.delete())
+        connection.execute(schema.components.delete())
     page = operator.page(DECLARE)
     assert "notifier customers import FILE.csv" in page.text
     assert not page.find("form", id="desk")
@@ -314,6 +306,8 @@ def test_what_a_refused_form_said_is_not_lost(operator: LintingClient) -> None:
 
 def _count(n: Notifier) -> int:
     with n.db.read() as connection:
-        counts = [connection.scalar(select(func.count()).select_from(t)) for t in (incidents, updates)]
+        counts = [
+            connection.scalar(select(func.count()).select_from(t)) for t in (incidents, updates)
+        ]
     assert counts[0] == counts[1]
     return counts[0] or 0

@@ -39,7 +39,9 @@ def test_an_hour_that_comes_twice_means_the_first() -> None:
     assert at.astimezone(UTC) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("typed", ["14:30", "tomorrow", "2026-13-01T00:00", "2026-03-28T25:00", "9" * 50])
+@pytest.mark.parametrize(
+    "typed", ["14:30", "tomorrow", "2026-13-01T00:00", "2026-03-28T25:00", "9" * 50]
+)
 def test_what_is_no_time_is_refused(typed: str) -> None:
     at, errors = read(typed)
     assert at is None

@@ -27,16 +27,16 @@ def test_before_the_first_user_the_page_says_how_to_make_one(anonymous: LintingC
     assert not page.find("form")
 
 
-def test_a_password_opens_the_room(amina: None, anonymous: LintingClient) -> None:
+@pytest.mark.usefixtures("amina")
+def test_a_password_opens_the_room(anonymous: LintingClient) -> None:
     page = anonymous.page("/sign-in")
     answer = anonymous.press(page, "/sign-in", {"name": "amina", "password": PASSWORD})
     assert (answer.status_code, answer.headers["Location"]) == (303, "/admin/")
     assert "amina" in anonymous.page("/admin/").text
 
 
-def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(
-    amina: None, anonymous: LintingClient
-) -> None:
+@pytest.mark.usefixtures("amina")
+def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(anonymous: LintingClient) -> None:
     answer = anonymous.post("/sign-in", data={"name": "amina", "password": PASSWORD})
     (cookie,) = answer.headers.getlist("Set-Cookie")
     name, *flags = [part.strip() for part in cookie.split(";")]
@@ -49,8 +49,9 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(
     ("name", "password"),
     [("amina", "wrong horse battery staple"), ("nobody", PASSWORD), ("", ""), ("amina", "x" * 300)],
 )
+@pytest.mark.usefixtures("amina")
 def test_a_wrong_name_and_a_wrong_password_get_the_same_answer(
-    amina: None, anonymous: LintingClient, name: str, password: str
+    anonymous: LintingClient, name: str, password: str
 ) -> None:
     answer = anonymous.post("/sign-in", data={"name": name, "password": password})
     assert answer.status_code == 401
@@ -59,17 +60,15 @@ def test_a_wrong_name_and_a_wrong_password_get_the_same_answer(
     assert "Set-Cookie" not in answer.headers
 
 
-def test_a_session_that_somebody_planted_does_not_become_ours(
-    amina: None, anonymous: LintingClient
-) -> None:
+@pytest.mark.usefixtures("amina")
+def test_a_session_that_somebody_planted_does_not_become_ours(anonymous: LintingClient) -> None:
     anonymous.set_cookie(COOKIE, "planted", domain="status.example.com", secure=True)
     anonymous.post("/sign-in", data={"name": "amina", "password": PASSWORD})
     assert _cookie(anonymous) != "planted"
 
 
-def test_signing_in_again_ends_the_session_before(
-    amina: None, anonymous: LintingClient, n: Notifier
-) -> None:
+@pytest.mark.usefixtures("amina")
+def test_signing_in_again_ends_the_session_before(anonymous: LintingClient, n: Notifier) -> None:
     sign_in = {"name": "amina", "password": PASSWORD}
     anonymous.post("/sign-in", data=sign_in)
     first = _cookie(anonymous)
@@ -103,7 +102,8 @@ def test_twelve_hours_end_a_session_however_busy(operator: LintingClient, clock:
     assert operator.get("/admin/").status_code == 303
 
 
-def test_a_new_password_ends_every_session(amina: None, sign_in_as: SignIn, n: Notifier) -> None:
+@pytest.mark.usefixtures("amina")
+def test_a_new_password_ends_every_session(sign_in_as: SignIn, n: Notifier) -> None:
     one, two = sign_in_as(name="amina"), sign_in_as(name="amina")
     link = access.make_sign_in_link(n, "amina")
     access.set_password(n, name="amina", password="another long password")
@@ -111,16 +111,16 @@ def test_a_new_password_ends_every_session(amina: None, sign_in_as: SignIn, n: N
     assert access.use_sign_in_link(n, link.rpartition("/")[2]) is None
 
 
-def test_a_link_opens_the_room_once(amina: None, anonymous: LintingClient, n: Notifier) -> None:
+@pytest.mark.usefixtures("amina")
+def test_a_link_opens_the_room_once(anonymous: LintingClient, n: Notifier) -> None:
     path = access.make_sign_in_link(n, "amina").removeprefix(BASE)
     assert anonymous.press(anonymous.page(path), path).status_code == 303
     assert anonymous.get("/admin/").status_code == 200
     assert anonymous.post(path, headers=FROM_US).status_code == 410
 
 
-def test_looking_at_a_link_does_not_use_it_up(
-    amina: None, anonymous: LintingClient, n: Notifier
-) -> None:
+@pytest.mark.usefixtures("amina")
+def test_looking_at_a_link_does_not_use_it_up(anonymous: LintingClient, n: Notifier) -> None:
     path = access.make_sign_in_link(n, "amina").removeprefix(BASE)
     for _ in range(3):
         anonymous.get(path)
@@ -128,8 +128,9 @@ def test_looking_at_a_link_does_not_use_it_up(
     assert anonymous.post(path).status_code == 303
 
 
+@pytest.mark.usefixtures("amina")
 def test_a_link_ends_after_its_minutes(
-    amina: None, anonymous: LintingClient, n: Notifier, clock: FakeClock
+    anonymous: LintingClient, n: Notifier, clock: FakeClock
 ) -> None:
     path = access.make_sign_in_link(n, "amina", minutes=10).removeprefix(BASE)
     clock.move(minutes=11)
@@ -137,9 +138,8 @@ def test_a_link_ends_after_its_minutes(
     assert anonymous.get("/admin/").status_code == 303
 
 
-def test_after_signing_in_one_is_where_one_wanted_to_be(
-    amina: None, anonymous: LintingClient
-) -> None:
+@pytest.mark.usefixtures("amina")
+def test_after_signing_in_one_is_where_one_wanted_to_be(anonymous: LintingClient) -> None:
     asked = anonymous.get("/admin/declare")
     page = anonymous.page(asked.headers["Location"])
     answer = anonymous.press(page, "/sign-in", {"name": "amina", "password": PASSWORD})
@@ -164,17 +164,15 @@ def test_after_signing_in_one_is_where_one_wanted_to_be(
         "%2F%2Fevil.example",
     ],
 )
-def test_no_address_leads_away_from_us(
-    amina: None, anonymous: LintingClient, elsewhere: str
-) -> None:
+@pytest.mark.usefixtures("amina")
+def test_no_address_leads_away_from_us(anonymous: LintingClient, elsewhere: str) -> None:
     given = {"name": "amina", "password": PASSWORD, "next": elsewhere}
     answer = anonymous.post("/sign-in", data=given)
     assert answer.headers["Location"] == "/admin/"
 
 
-def test_the_eleventh_failure_in_a_minute_is_not_even_looked_at(
-    amina: None, anonymous: LintingClient
-) -> None:
+@pytest.mark.usefixtures("amina")
+def test_the_eleventh_failure_in_a_minute_is_not_even_looked_at(anonymous: LintingClient) -> None:
     wrong = {"name": "amina", "password": "wrong horse battery"}
     answers = [anonymous.post("/sign-in", data=wrong).status_code for _ in range(11)]
     assert answers == [401] * 10 + [429]
@@ -182,9 +180,8 @@ def test_the_eleventh_failure_in_a_minute_is_not_even_looked_at(
     assert anonymous.post("/sign-in", data=right).status_code == 429
 
 
-def test_failures_count_for_a_name_from_wherever_they_come(
-    amina: None, anonymous: LintingClient
-) -> None:
+@pytest.mark.usefixtures("amina")
+def test_failures_count_for_a_name_from_wherever_they_come(anonymous: LintingClient) -> None:
     wrong = {"name": "amina", "password": "wrong horse battery"}
     for i in range(10):
         anonymous.post("/sign-in", data=wrong, environ_base={"REMOTE_ADDR": f"192.0.2.{i}"})
@@ -194,7 +191,8 @@ def test_failures_count_for_a_name_from_wherever_they_come(
     assert "Wait a minute" in answer.text
 
 
-def test_success_is_never_counted(amina: None, anonymous: LintingClient) -> None:
+@pytest.mark.usefixtures("amina")
+def test_success_is_never_counted(anonymous: LintingClient) -> None:
     right = {"name": "amina", "password": PASSWORD}
     answers = {
         anonymous.post("/sign-in", data=right, headers=FROM_US).status_code for _ in "x" * 12
