@@ -151,6 +151,9 @@ class Dialer:
         return _Client(host, port, name, timeout=self.timeout)
 
     def _enter(self, smtp: smtplib.SMTP) -> None:
+        if smtp.sock:
+            # Else the end of a letter waits for the acknowledgement of its beginning (Nagle).
+            smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         smtp.local_hostname = _own_name(smtp)
         smtp.ehlo_or_helo_if_needed()
         if not self.relay.tls:
@@ -193,6 +196,8 @@ class Dialer:
                 )
             case smtplib.SMTPAuthenticationError(smtp_code=code):
                 return Retry(f"{self.relay} cannot check the log-in at the moment ({code})")
+            case smtplib.SMTPResponseException(smtp_code=code) if code < 200:
+                return Retry(f"{self.relay} does not speak SMTP: check host and port")
             case smtplib.SMTPResponseException(smtp_code=code, smtp_error=text):
                 return Retry(f"{self.relay} took no connection: {code} {readable(text)}")
             case smtplib.SMTPServerDisconnected():

@@ -33,7 +33,7 @@ class Lost(Exception):
 
 
 class Session:
-    """A session that is greeted, encrypted and logged in. The sockets below never block."""
+    """A session that is greeted, encrypted and logged in. Its socket does not block."""
 
     def __init__(self, smtp: smtplib.SMTP) -> None:
         self._smtp = smtp
@@ -45,8 +45,6 @@ class Session:
         self._rest = b""
         self._continued: list[bytes] = []
         self._used_at = time.monotonic()
-        # Else the end of a letter waits for the acknowledgement of its beginning (Nagle).
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
 
     def send(self, data: memoryview) -> int:

@@ -107,7 +107,7 @@ class Pool:
         self._longest_idle = longest_idle
         self._idle: list[Session] = []
         self._failure: CannotOpen | None = None
-        self._not_before = 0.0
+        self._paused_until = 0.0
 
     def take(self, wanted: int) -> list[Session]:
         """Between one and `wanted` sessions, opened where need be. Raises CannotOpen."""
@@ -115,12 +115,14 @@ class Pool:
         wanted = min(wanted, self._limit)
         taken, self._idle = self._idle[:wanted], self._idle[wanted:]
         try:
-            while len(taken) < wanted:
+            while len(taken) < wanted and not (taken and self._is_pausing()):
                 taken.append(self._open())
         except CannotOpen:
-            # Many relays allow fewer sessions than we would like; those we have do the work.
             if not taken:
                 raise
+            # Many relays allow fewer sessions than we would like. Those we have do the work, and
+            # when they are lost a first one may be opened at once.
+            self._failure = None
         return taken
 
     def give_back(self, sessions: Sequence[Session]) -> None:
@@ -143,24 +145,26 @@ class Pool:
 
     def _open(self) -> Session:
         """Open a session, unless that failed a moment ago: a fan-out is thousands of batches."""
-        began = time.monotonic()
-        if self._failure and began < self._not_before:
+        if self._failure and self._is_pausing():
             raise self._failure
+        began = time.monotonic()
         try:
             session = Session(self._dialer.open())
         except CannotOpen as error:
             log.warning("smtp: %s", error)
-            self._failure, self._not_before = error, self._end_of_pause(error, began)
+            self._failure = error
+            self._pause(error, time.monotonic() - began)
             raise
         log.info("smtp: session opened with %s", self._dialer.relay)
         return session
 
-    @staticmethod
-    def _end_of_pause(error: CannotOpen, began: float) -> float:
-        now = time.monotonic()
-        if isinstance(error.outcome, Rejected):
-            return now + _PAUSE_REJECTED
-        return now + _PAUSE + _PAUSE_TIMES * (now - began)
+    def _pause(self, error: CannotOpen, took: float) -> None:
+        rejected = isinstance(error.outcome, Rejected)
+        seconds = _PAUSE_REJECTED if rejected else _PAUSE + _PAUSE_TIMES * took
+        self._paused_until = time.monotonic() + seconds
+
+    def _is_pausing(self) -> bool:
+        return time.monotonic() < self._paused_until
 
 
 class SmtpMail:

@@ -92,15 +92,18 @@ def sign_in(n: Notifier, *, name: str, password: str) -> str | None:
         return _begin_session(connection, user.id, n.clock())
 
 
-def session(n: Notifier, token: str) -> Session | None:
-    """Whose session this token is; None when it is unknown, or ended by either time limit."""
+def session(n: Notifier, token: str, *, used: bool = True) -> Session | None:
+    """Whose session this token is; None when it is unknown, or ended by either time limit.
+
+    `used` says that a person is there, which puts off the end by rest.
+    """
     now = n.clock()
     hashed = _hash(token)
     with n.db.read() as connection:
         row = access.find_session(connection, hashed)
     if row is None or row.seen_at < now - IDLE or row.created_at < now - ABSOLUTE:
         return None
-    if row.seen_at < now - _SEEN_EVERY:
+    if used and row.seen_at < now - _SEEN_EVERY:
         with n.db.transaction() as connection:
             access.touch_session(connection, hashed, now=now)
     return Session(Actor(row.user.name, row.user.role), row.csrf)

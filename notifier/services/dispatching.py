@@ -113,7 +113,7 @@ class MailRun:
         """Render the words of a variant once, for all its readers and all retries."""
         n = self._n
         with n.db.transaction() as connection:
-            dispatch = outbox.get_dispatch(connection, variant.dispatch_id)
+            dispatch = outbox.lock_dispatch(connection, variant.dispatch_id)
             update = incidents.get_update(connection, dispatch.update_id)
             incident = incidents.get(connection, dispatch.incident_id)
             said = announcement(n, connection, incident, update)

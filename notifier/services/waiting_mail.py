@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
 from notifier.domain.delivery import State
 from notifier.domain.notice import Duration, Over, expected_duration, notice
-from notifier.domain.plan import MailTime
+from notifier.domain.plan import MailTime, Reason
 from notifier.ports import Notifier
 from notifier.services.incidents import Conflict, NotFound, Words, check_mail_time
-from notifier.store import incidents, notices, outbox
+from notifier.store import incidents, ledger, notices, outbox
 from notifier.store.outbox import DispatchRow
 
 
 def send_now(n: Notifier, dispatch_id: int) -> None:
     """Let a waiting mail leave at once. Raises NotFound or Conflict."""
     with n.db.transaction() as connection:
-        _change(connection, dispatch_id, due_at=n.clock())
+        _change(connection, dispatch_id, **_at(n.clock()))
     n.doorbell.ring(n.mail.name)
 
 
@@ -64,9 +64,15 @@ def edit(n: Notifier, dispatch_id: int, words: Words) -> None:
         )
         values: dict[str, Any] = {"edited": notices.to_json(changed)}
         if words.mail != MailTime():
-            values["due_at"] = words.mail.at or now + (words.mail.delay or timedelta(0))
+            values |= _at(words.mail.at or now + (words.mail.delay or timedelta(0)))
         _change(connection, dispatch_id, **values)
+        ledger.thaw(connection, dispatch_id)  # they may just have been frozen
     n.doorbell.ring(n.mail.name)
+
+
+def _at(due: datetime) -> dict[str, Any]:
+    # How long a mail is worth retrying counts from when it was meant to leave.
+    return {"due_at": due, "first_due": due, "why": Reason.AS_ASKED}
 
 
 def _find(connection: Connection, dispatch_id: int) -> DispatchRow:

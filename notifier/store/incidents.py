@@ -154,7 +154,13 @@ def list_updates(connection: Connection, incident_id: int) -> list[Update]:
 
 
 def find_repeated(connection: Connection, *, actor: str, key: str) -> tuple[str, int] | None:
-    """(fingerprint, update id) of the request that used this idempotency key before."""
+    """(fingerprint, update id) of the request that used this idempotency key before.
+
+    Who asks while another transaction has asked for the same key waits until that one ends.
+    """
+    if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+        turn = func.hashtextextended(f"{actor}\n{key}", 0)
+        connection.execute(select(func.pg_advisory_xact_lock(turn)))
     row = connection.execute(
         select(idempotency_keys.c.fingerprint, idempotency_keys.c.update_id).where(
             idempotency_keys.c.actor == actor, idempotency_keys.c.key == key

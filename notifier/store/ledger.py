@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, literal, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, literal, select, tuple_, update
 
 from notifier.domain.delivery import State
 from notifier.domain.message import Mail, Sender
@@ -28,6 +28,11 @@ def freeze(
     }
     variant = ["dispatch_id", "language", "time_zone"]
     upsert(connection, messages, [row], key=variant, update=[])
+
+
+def thaw(connection: Connection, dispatch_id: int) -> None:
+    """Forget the words of a mail that has not begun to leave."""
+    connection.execute(delete(messages).where(messages.c.dispatch_id == dispatch_id))
 
 
 def frozen_mail(connection: Connection, message_id: int) -> Mail:

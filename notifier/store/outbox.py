@@ -217,11 +217,13 @@ def find_dispatch(
     return _dispatch(row) if row else None
 
 
-def get_dispatch(connection: Connection, dispatch_id: int) -> DispatchRow:
-    """The dispatch of this id, which exists. Raises sqlalchemy.exc.NoResultFound."""
-    return _dispatch(
-        connection.execute(select(dispatches).where(dispatches.c.id == dispatch_id)).one()
-    )
+def lock_dispatch(connection: Connection, dispatch_id: int) -> DispatchRow:
+    """The dispatch of this id, which nobody else changes until we commit.
+
+    Raises sqlalchemy.exc.NoResultFound.
+    """
+    query = select(dispatches).where(dispatches.c.id == dispatch_id).with_for_update()
+    return _dispatch(connection.execute(query).one())
 
 
 def change_waiting(connection: Connection, dispatch_id: int, **values: Any) -> bool:

@@ -81,15 +81,19 @@ def submit_declaration() -> ResponseReturnValue:
 def incident(incident_id: int) -> str:
     """The receipt: what became of every message."""
     found = _report(incident_id)
-    return render_template("web/receipt.html", report=found, poll=poll_seconds(found))
+    return render_template(
+        "web/receipt.html", report=found, poll=poll_seconds(found, notifier_of_app().clock())
+    )
 
 
 @blueprint.get("/admin/incidents/<int(max=2147483647):incident_id>/state")
-@access("session", Role.VIEWER)
+@access("session", Role.VIEWER, by_itself=True)
 def incident_state(incident_id: int) -> str:
     """The part of the receipt that changes by itself."""
     found = _report(incident_id)
-    return render_template("web/_receipt.html", report=found, poll=poll_seconds(found))
+    return render_template(
+        "web/_receipt.html", report=found, poll=poll_seconds(found, notifier_of_app().clock())
+    )
 
 
 def earlier_incident(n: Notifier, guard: service.RepeatGuard) -> int | None:

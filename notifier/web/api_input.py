@@ -31,8 +31,8 @@ _STATUS = {
 }
 
 
-class _Twice(ValueError):
-    """A name stands twice in one object."""
+class _NotStrict(ValueError):
+    """What Python's reader takes and JSON does not. The message completes "The body has …"."""
 
 
 def refuse_body() -> Response | None:
@@ -61,13 +61,15 @@ def _explain_json(body: bytes) -> str:
         return f"The body is not JSON: line {error.lineno}, column {error.colno}: {error.msg}."
     except RecursionError:
         return "The body is nested too deeply."
-    except ValueError as error:
-        return f"The body is not JSON that can be understood: {error}."
+    except _NotStrict as error:
+        return f"The body has {error}."
+    except ValueError:
+        return "The body has a number with too many digits."  # the limit is Python's own
     return "" if isinstance(given, dict) else "The body must be a JSON object, in { }."
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON value")
+    raise _NotStrict(f"the value {name}, which JSON does not know")
 
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _Twice(f"{shorten(twice)} is given twice in one object")
+        raise _NotStrict(f"{shorten(twice)} twice in one object")
     return found
 
 

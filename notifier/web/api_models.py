@@ -68,7 +68,7 @@ class AtMost:
         try:
             value.encode()
         except UnicodeEncodeError:
-            # JSON can write "\\ud83d" alone; no database and no provider takes it.
+            # JSON can write "\ud83d" alone; no database and no provider takes it.
             raise ValueError("contains half a character (a lone surrogate)") from None
         return value
 
@@ -91,8 +91,15 @@ def _read_slug(value: str) -> str:
     return slug("slug", value)
 
 
+def _read_number(value: str) -> int:
+    # int() takes more than digits: spaces, signs, underscores, and digits of every script.
+    if not (value.isascii() and value.isdigit() and len(value) <= len(str(_ID_MAX))):
+        raise ValueError("must be the number of an incident, such as 7 for INC-7")
+    return int(value)
+
+
 def _read_key(value: str) -> str:
-    if not (0 < len(value) <= _KEY_MAX and value.isprintable()):
+    if not (value.strip() and len(value) <= _KEY_MAX and value.isprintable()):
         raise ValueError(f"must have 1 to {_KEY_MAX} characters and no control character")
     return value
 
@@ -235,7 +242,9 @@ class PutCustomer(Given):
 class IncidentPath(BaseModel):
     """Which incident."""
 
-    id: int = Field(ge=1, le=_ID_MAX, description="The number in its reference: 7 for INC-7.")
+    id: Annotated[int, BeforeValidator(_read_number)] = Field(
+        ge=1, le=_ID_MAX, description="The number in its reference: 7 for INC-7."
+    )
 
 
 class ComponentPath(BaseModel):

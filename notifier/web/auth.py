@@ -34,17 +34,24 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a view states about itself. `role` is the least one that gets in."""
+    """What a view states about itself.
+
+    `role` is the least one that gets in. `by_itself`: a page asks for it from time to time, so
+    a request is no sign that somebody is there.
+    """
 
     rule: Rule
     role: Role | None
+    by_itself: bool = False
 
 
-def access(rule: Rule, role: Role | None = None) -> Callable[[View], View]:
+def access(
+    rule: Rule, role: Role | None = None, *, by_itself: bool = False
+) -> Callable[[View], View]:
     """State who may call a view. Stands below the route decorator, which keeps it."""
 
     def state(view: View) -> View:
-        cast(Any, view).access = Access(rule, role)
+        cast(Any, view).access = Access(rule, role, by_itself)
         return view
 
     return state
@@ -99,7 +106,8 @@ def _check_token(stated: Access) -> Response | None:
 
 def _check_session(stated: Access, *, changes: bool) -> ResponseReturnValue | None:
     token = request.cookies.get(cookie_name())
-    session = service.session(notifier_of_app(), token) if token else None
+    n = notifier_of_app()
+    session = service.session(n, token, used=not stated.by_itself) if token else None
     if session is None:
         if changes:
             abort(401)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 from flask import Flask
 from markupsafe import Markup, escape
 
-from notifier.domain.delivery import State
+from notifier.domain.delivery import SETTLED, State
 from notifier.domain.incident import Severity, Status
 from notifier.domain.notice import Over
 from notifier.ports import Notifier
 from notifier.rendering import times
 from notifier.services.previews import Preview
-from notifier.services.reports import IncidentReport, MailReport, PostReport
+from notifier.services.reports import IncidentReport, MailReport, PostReport, UpdateReport
 from notifier.web.assets import asset
 from notifier.web.context import current_session
 
@@ -131,16 +131,19 @@ def count_lost(mail: MailReport) -> int:
     return sum(mail.states.get(state, 0) for state in LOST)
 
 
-def poll_seconds(report: IncidentReport) -> int:
-    """How often the receipt should look again; 0 when nothing will change by itself."""
-    waits = False
-    for update in report.updates:
-        if any(p.state in (State.PLANNED, State.SENDING) for p in update.posts):
-            return 1
-        if update.mail and update.mail.state is State.SENDING:
-            return 1
-        waits = waits or bool(update.mail and update.mail.state is State.PLANNED)
-    return 5 if waits else 0
+def poll_seconds(report: IncidentReport, now: datetime) -> int:
+    """How soon the receipt should look again; 0 when nothing will change by itself."""
+    return min((s for u in report.updates for s in _changes_in(u, now)), default=0)
+
+
+def _changes_in(update: UpdateReport, now: datetime) -> Iterator[int]:
+    """In how many seconds a message of this update may stand otherwise."""
+    mail = update.mail
+    if any(p.state not in SETTLED for p in update.posts) or (mail and mail.state is State.SENDING):
+        yield 1
+    if mail and mail.state is State.PLANNED:
+        # It may also be changed by a colleague, so that far ahead is not never.
+        yield 5 if mail.scheduled_for < now + timedelta(minutes=5) else 60
 
 
 def publish_label(n: Notifier, preview: Preview) -> str:

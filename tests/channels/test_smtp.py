@@ -386,7 +386,7 @@ def test_letters_whose_turn_does_not_come_in_time_are_for_later() -> None:
         (hang, "closed the connection or kept silent"),
         ("421 4.3.2 full", "421 4.3.2 full"),
         ("554 5.7.1 your address is listed", "554 5.7.1 your address is listed"),
-        ("what?", "took no connection"),
+        ("what?", "does not speak SMTP"),
     ],
 )
 def test_no_greeting_means_later_for_everybody(answer: Answer, said: str) -> None:

@@ -129,10 +129,22 @@ def test_the_page_looks_again_only_while_something_can_change(
     declare()
     assert poll() == "1"
     run_posts(n, "x")
+    assert poll() == "60"
+    clock.move(minutes=1)
     assert poll() == "5"
-    clock.move(minutes=6)
+    clock.move(minutes=5)
     MailRun(n).run()
     assert poll() == "0"
+
+
+def test_a_page_that_looks_by_itself_keeps_nobody_signed_in(
+    operator: LintingClient, declare: Declare, clock: FakeClock
+) -> None:
+    declare()
+    for _ in range(3):
+        assert operator.get(f"{RECEIPT}/state").status_code == 200
+        clock.move(minutes=12)
+    assert operator.get(f"{RECEIPT}/state").status_code == 303
 
 
 @pytest.mark.usefixtures("readers")

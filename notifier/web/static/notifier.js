@@ -4,6 +4,7 @@
 (() => {
   const SETTLED_MS = 350; // typing has paused
   const REFRESH_MS = 20000; // "…for 14:32" stays true while somebody thinks
+  const THINKING_MS = 20 * 60000; // after that, nobody is there, and the session may end
 
   // --- One press is one request -------------------------------------------------------------
 
@@ -110,12 +111,16 @@
       }
     };
 
+    let touched = Date.now();
     const soon = () => {
+      touched = Date.now();
       clearTimeout(timer);
       timer = setTimeout(ask, SETTLED_MS);
     };
     desk.addEventListener("input", soon);
-    setInterval(() => document.hidden || ask(), REFRESH_MS);
+    setInterval(() => {
+      if (!document.hidden && Date.now() - touched < THINKING_MS) ask();
+    }, REFRESH_MS);
   };
 
   if (desk) startPreview();
