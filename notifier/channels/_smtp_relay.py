@@ -196,10 +196,9 @@ class Dialer:
                 )
             case smtplib.SMTPAuthenticationError(smtp_code=code):
                 return Retry(f"{self.relay} cannot check the log-in at the moment ({code})")
-            case smtplib.SMTPResponseException(smtp_code=code) if code < 200:
-                return Retry(f"{self.relay} does not speak SMTP: check host and port")
             case smtplib.SMTPResponseException(smtp_code=code, smtp_error=text):
-                return Retry(f"{self.relay} took no connection: {code} {readable(text)}")
+                said = f"{code} {readable(text)}" if code > 0 else "what it said is not SMTP"
+                return Retry(f"{self.relay} took no connection: {said}")
             case smtplib.SMTPServerDisconnected():
                 return Retry(
                     f"{self.relay} closed the connection or kept silent for"

@@ -29,14 +29,15 @@ from notifier.domain.message import Recipient
 from notifier.ports import Notifier, PreparedMail
 from notifier.services.incidents import announcement
 from notifier.services.unsubscribing import unsubscribe_links
-from notifier.store import fanout, incidents, ledger, outbox
+from notifier.store import fanout, finishing, incidents, ledger, outbox
 from notifier.store.fanout import ClaimedBatch, Lease, Unrendered
 
 _log = logging.getLogger(__name__)
 
-#: Longer than any channel's total time for one call. A lease that ends early is harmless (the
+#: Longer than any channel's total time for one call: a batch may take SMTP 18 times its timeout,
+#: which is 3 minutes by default. A lease that ends early is harmless (the
 #: late answer still counts), one that ends late only delays the word "unknown".
-LEASE = timedelta(seconds=120)
+LEASE = timedelta(minutes=5)
 
 #: (state, provider's reference, reason) of one delivery.
 Verdict = tuple[State, str, str]
@@ -80,6 +81,12 @@ class MailRun:
 
     def run(self) -> datetime | None:
         """Send every mail that is due; when the next one will be, if any waits."""
+        # Looked at first without the write lock: we are called with every post as well, whose
+        # lane would have to wait for it.
+        with self._n.db.read() as connection:
+            due = outbox.next_due(connection, "mail")
+        if due is None or due > self._n.clock():
+            return due
         finished: tuple[ClaimedBatch, BatchOutcome] | None = None
         while True:
             claimed = self._settle_and_claim(finished)
@@ -106,7 +113,7 @@ class MailRun:
             )
             if claimed is not None:
                 return claimed
-            fanout.finish_done(connection, now=now)
+            finishing.finish_done(connection, now=now)
             return outbox.next_due(connection, "mail")
 
     def _freeze(self, variant: Unrendered) -> None:
@@ -158,7 +165,7 @@ def recover(n: Notifier, *, alone: bool) -> tuple[int, int]:
     now = n.clock()
     with n.db.transaction() as connection:
         lost = outbox.give_up_leases(connection, now=now, but_for=n.node if alone else None)
-        fanout.finish_done(connection, now=now)
+        finishing.finish_done(connection, now=now)
     if any(lost):
         _log.warning("in flight when the sender stopped, now unknown: %s posts, %s batches", *lost)
     return lost

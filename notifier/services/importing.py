@@ -72,8 +72,7 @@ def _stage(n: Notifier, file: BinaryIO, staging: Staging, on_progress: Progress)
     with n.db.read() as connection:
         known = {c.slug: c.id for c in people.list_components(connection)}
     read = _read(file)
-    _, header = next(read)
-    check = _Check(_columns(header), known, n.settings.site)
+    check = _Check(_header(read), known, n.settings.site)
     rows = 0
     while page := list(islice(read, _PAGE)):
         rows += len(page)
@@ -122,8 +121,6 @@ def _read(file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
                 yield line, values
     except csv.Error as error:
         raise Invalid(f"line {reader.line_num}", f"is not CSV: {error}") from None
-    if not reader.line_num:
-        raise Invalid("the file", "is empty")
 
 
 def _lines(file: BinaryIO) -> Iterator[str]:
@@ -139,9 +136,14 @@ def _lines(file: BinaryIO) -> Iterator[str]:
             raise Invalid(f"line {number}", 'is not UTF-8 text: save it as "CSV UTF-8"') from None
 
 
-def _columns(header: Sequence[str]) -> Sequence[str]:
-    """The header, checked. Raises Invalid."""
-    names = [name.strip() for name in header]
+def _header(read: Iterator[tuple[int, list[str]]]) -> Sequence[str]:
+    """The names of the columns, in the order of the file. Raises Invalid."""
+    for _, header in read:
+        return _columns([name.strip() for name in header])
+    raise Invalid("the file", "is empty")
+
+
+def _columns(names: Sequence[str]) -> Sequence[str]:
     for name in names:
         if name not in COLUMNS:
             raise Invalid("line 1", f"is not the header: {_wrong_column(name)}")

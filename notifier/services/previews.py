@@ -163,8 +163,13 @@ def _post(n: Notifier, name: str, said: Announcement) -> PostPreview:
         text=text,
         length=channel.measure(text),
         limit=channel.limit,
-        shortened=said.notice.impact not in text,
+        shortened=_flat(said.notice.impact) not in _flat(text),
     )
+
+
+def _flat(text: str) -> str:
+    """Text without its line breaks, which a post does not keep."""
+    return " ".join(text.split())
 
 
 def _mail(n: Notifier, said: Announcement) -> MailPreview:

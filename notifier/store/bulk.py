@@ -208,12 +208,12 @@ def _upsert(connection: Connection, first: int, last: int, now: datetime) -> int
     statement: Any = into(customers).from_select(
         [*_GIVEN, "created_at", "updated_at"], given.where(page), include_defaults=False
     )
-    written = connection.execute(
+    connection.execute(
         statement.on_conflict_do_update(
             index_elements=["external_id"],
             set_={name: statement.excluded[name] for name in _CHANGEABLE},
         )
-    ).rowcount
+    )
     mine = customers.join(_rows, customers.c.external_id == _rows.c.external_id)
     connection.execute(
         delete(customer_components).where(
@@ -230,4 +230,5 @@ def _upsert(connection: Connection, first: int, last: int, now: datetime) -> int
             .where(page),
         )
     )
-    return int(written)
+    # Not the statement's rowcount, which some drivers do not know after an INSERT … SELECT.
+    return connection.scalars(select(func.count()).select_from(_rows).where(page)).one()

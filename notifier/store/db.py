@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Table, inspect
+from sqlalchemy import Connection, Engine, Table, func, inspect, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -23,6 +23,10 @@ _OPENERS = {
     "sqlite": notifier.store.sqlite.open_engine,
     "postgresql": notifier.store.postgres.open_engine,
 }
+
+
+#: Any number will do, as long as it is ours ("notifier" on a telephone's keys).
+_SCHEMA_LOCK = 66843437
 
 
 class DatabaseError(RuntimeError):
@@ -77,7 +81,8 @@ def migrate(url: str) -> tuple[str | None, str]:
         before = _revision(database)
         if before is not None and before not in _known_revisions():
             raise DatabaseError(_newer(before))
-        _upgrade(database)
+        with _alone(database) as connection:
+            _upgrade(connection)
         return before, _head()
     finally:
         database.close()
@@ -132,19 +137,14 @@ def _connect(url: str) -> Database:
 
 
 def _check_schema(database: Database) -> None:
-    found = _revision(database)
+    found = _revision(database) or _fill_empty(database)
     if found == _head():
         return
-    if found is None:
-        if inspect(database.engine).get_table_names():
-            raise DatabaseError("the database holds tables that are not notifier's; use another")
-        _upgrade(database)
-    elif found in _known_revisions():
+    if found in _known_revisions():
         raise DatabaseError(
             f"the database has the older schema {found}: back it up and run `notifier migrate`"
         )
-    else:
-        raise DatabaseError(_newer(found))
+    raise DatabaseError(_newer(found))
 
 
 def _newer(found: str) -> str:
@@ -171,12 +171,35 @@ def _known_revisions() -> set[str]:
 
 def _revision(database: Database) -> str | None:
     with database.read() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return _revision_on(connection)
 
 
-def _upgrade(database: Database) -> None:
+def _revision_on(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _fill_empty(database: Database) -> str:
+    """Make the schema where there is none; the revision found or made."""
+    with _alone(database) as connection:
+        if found := _revision_on(connection):  # another process was faster
+            return found
+        if inspect(connection).get_table_names():
+            raise DatabaseError("the database holds tables that are not notifier's; use another")
+        _upgrade(connection)
+    return _head()
+
+
+def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[Connection]:
+    """A transaction beside which no other process changes the schema."""
     with database.transaction() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if database.dialect == "postgresql":  # SQLite has one writer at a time anyway
+            connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+        yield connection

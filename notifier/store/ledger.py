@@ -117,13 +117,12 @@ def mark(
 
 
 def _ranges(batch: ClaimedBatch) -> list[tuple[int, int]]:
-    """The unbroken ranges of `seq` of the readers.
+    """The ranges of `seq` in which there is nobody but the readers of this call.
 
-    A batch that is retried has gaps, and who stands in a gap was not in this call.
+    Of a batch that is retried, others stand in between who were not in this call.
     """
-    first, last = batch.readers[0].seq, batch.readers[-1].seq
-    if last - first + 1 == len(batch.readers):
-        return [(first, last)]
+    if batch.attempt == 1:
+        return [(batch.readers[0].seq, batch.readers[-1].seq)]
     return [(reader.seq, reader.seq) for reader in batch.readers]
 
 

@@ -102,6 +102,8 @@ customers = Table(
     Column("updated_at", Instant, nullable=False),
     # A fan-out walks its audience variant by variant along this index.
     Index("ix_customers_variant", "language", "time_zone", "id"),
+    # Who changed during a fan-out is looked for at its end.
+    Index("ix_customers_updated", "updated_at"),
 )
 
 customer_components = Table(
@@ -183,7 +185,7 @@ dispatches = Table(
     Column("cursor_time_zone", Text, nullable=False, server_default=""),
     Column("cursor_customer", BigInteger, nullable=False, server_default="0"),
     Column("last_customer", BigInteger),
-    Column("next_seq", Integer, nullable=False, server_default="1"),
+    Column("next_seq", BigInteger, nullable=False, server_default="1"),
     Column("exhausted", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", Instant, nullable=False),
     Column("settled_at", Instant),
@@ -215,8 +217,8 @@ batches = Table(
     Column("id", Id, primary_key=True),
     Column("dispatch_id", ForeignKey("dispatches.id"), nullable=False),
     Column("message_id", ForeignKey("messages.id"), nullable=False),
-    Column("first_seq", Integer, nullable=False),
-    Column("last_seq", Integer, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("channel", Text, nullable=False),
     Column("attempt", Integer, nullable=False, server_default="1"),
@@ -244,7 +246,7 @@ deliveries = Table(
     "deliveries",
     metadata,
     Column("dispatch_id", ForeignKey("dispatches.id"), nullable=False),
-    Column("seq", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),
     # No foreign key: what was sent stays in the ledger when the customer is erased.
     Column("customer_id", BigInteger, nullable=False),
     Column("address", Text, nullable=False),

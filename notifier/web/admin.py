@@ -12,7 +12,6 @@ from notifier.ports import Notifier
 from notifier.services import incidents as service
 from notifier.services.reports import IncidentReport, report
 from notifier.store import incidents, people
-from notifier.web import reads
 from notifier.web.auth import access
 from notifier.web.context import current_actor, notifier_of_app
 from notifier.web.drafts import (
@@ -26,6 +25,7 @@ from notifier.web.drafts import (
 from notifier.web.forms import sentence
 from notifier.web.present import poll_seconds
 from notifier.web.preview import panel
+from notifier.web.reads import grouped, standings
 
 blueprint = Blueprint("admin", __name__)
 
@@ -38,7 +38,7 @@ def index() -> str:
     """All disruptions, those that go on first."""
     n = notifier_of_app()
     with n.db.read() as connection:
-        now = reads.standings(connection, incidents.list_incidents(connection, open_only=True))
+        now = standings(connection, incidents.list_incidents(connection, open_only=True))
         newest = incidents.list_incidents(connection, limit=_SHOWN)
     past = [i for i in newest if not i.status.is_open]
     return render_template("web/incidents.html", now=now, past=past, clock=n.clock())
@@ -96,8 +96,10 @@ def incident_state(incident_id: int) -> str:
     )
 
 
-def earlier_incident(n: Notifier, guard: service.RepeatGuard) -> int | None:
+def earlier_incident(n: Notifier, guard: service.RepeatGuard | None) -> int | None:
     """The incident that a form with this key published before."""
+    if guard is None:
+        return None
     with n.db.read() as connection:
         found = incidents.find_repeated(connection, actor=guard.actor, key=guard.key)
         return incidents.get_update(connection, found[1]).incident_id if found else None
@@ -112,7 +114,7 @@ def _declare_page(
         "web/declare.html",
         form=written.form,
         errors=written.errors if status == 422 else {},
-        groups=reads.grouped(components),
+        groups=grouped(components),
         once=written.form.get(ONCE, ""),
         earlier=earlier,
         preview_url=url_for("preview.declaration"),

@@ -22,7 +22,7 @@ from flask.typing import ResponseReturnValue
 
 from notifier.domain.access import Role
 from notifier.services import access as service
-from notifier.web.context import notifier_of_app, set_actor
+from notifier.web.context import notifier_of_app, over_tls, set_actor
 from notifier.web.problems import problem
 
 Rule = Literal["public", "session", "token", "signed"]
@@ -158,8 +158,3 @@ def _check_form() -> None:
 def cookie_name() -> str:
     """The session cookie's name; with `__Host-`, a browser binds it to this host and to TLS."""
     return "__Host-notifier" if over_tls() else "notifier"
-
-
-def over_tls() -> bool:
-    """Whether browsers reach us by https."""
-    return notifier_of_app().settings.base_url.startswith("https://")

@@ -18,6 +18,11 @@ def notifier_of_app() -> Notifier:
     return cast(Notifier, current_app.extensions[EXTENSION])
 
 
+def over_tls() -> bool:
+    """Whether browsers reach us by https."""
+    return notifier_of_app().settings.base_url.startswith("https://")
+
+
 def set_actor(actor: Actor, session: Session | None = None) -> None:
     """Say who makes this request."""
     g.actor = actor

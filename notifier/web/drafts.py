@@ -26,6 +26,7 @@ from notifier.ports import Notifier
 from notifier.services.incidents import Declaration, Expected, RepeatGuard, Words
 from notifier.services.previews import Draft
 from notifier.store.incidents import Incident, Update
+from notifier.web.auth import CSRF_FIELD
 from notifier.web.forms import Filled, local_value
 from notifier.web.present import NEXT_UPDATE
 
@@ -171,11 +172,12 @@ def following(incident: Incident) -> list[Status]:
     return [status for status in Status if status in NEXT[incident.status]]
 
 
-def repeat_guard(form: MultiDict[str, str], actor: Actor) -> RepeatGuard:
-    """The identity of a form, by which a double click is one request."""
-    content = repr(sorted((k, v) for k, v in form.items(multi=True) if k != "csrf"))
-    fingerprint = hashlib.sha256(content.encode()).hexdigest()
-    return RepeatGuard(f"form of {actor.name}", form.get(ONCE, ""), fingerprint)
+def repeat_guard(form: MultiDict[str, str], actor: Actor) -> RepeatGuard | None:
+    """The identity of a form, by which a double click is one request; None when it has none."""
+    if not form.get(ONCE):
+        return None
+    content = repr(sorted((k, v) for k, v in form.items(multi=True) if k != CSRF_FIELD))
+    return RepeatGuard(f"form of {actor.name}", _digest(form[ONCE]), _digest(content))
 
 
 def _filled(n: Notifier, form: MultiDict[str, str]) -> Filled:
@@ -231,6 +233,10 @@ def _duration_fields(duration: Duration) -> tuple[str, datetime | None, datetime
             return "by", None, end
         case _:
             return "unknown", None, None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _once() -> dict[str, str]:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from flask import Flask, Response, make_response, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from notifier.web.auth import CSRF_FIELD
+from notifier.web.forms import is_field, name_of
 from notifier.web.problems import is_for_a_program, problem
 
 _log = logging.getLogger(__name__)
@@ -71,9 +71,10 @@ def _page(status: int, heading: str, advice: str) -> Response:
 
 def _written(status: int) -> list[tuple[str, str]]:
     """What somebody had written into a form that was refused, so that it is not lost."""
-    if status not in (401, 403) or "password" in request.form:
+    if status not in (401, 403):
         return []
-    return [(name, text) for name, text in request.form.items() if text and name != CSRF_FIELD]
+    given = request.form.items(multi=True)
+    return [(name_of(name), text) for name, text in given if text and is_field(name)]
 
 
 def _logged(error: HTTPException) -> str:

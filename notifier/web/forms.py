@@ -39,6 +39,7 @@ _ON_PAGE = {
 
 #: What a field is called in a sentence.
 _NAMES = {
+    "severity": "How bad it is",
     "title": "The title",
     "impact": "How customers are affected",
     "duration": "How long to expect it",
@@ -64,6 +65,11 @@ def name_of(name: str) -> str:
     """What a field on the page is called in the middle of a sentence."""
     called = _NAMES.get(name, name)
     return called[0].lower() + called[1:]
+
+
+def is_field(name: str) -> bool:
+    """Whether somebody fills this in; a form also carries what the page itself needs."""
+    return name in _NAMES
 
 
 def local_value(at: datetime | None, zone: ZoneInfo) -> str:

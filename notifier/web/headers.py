@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from flask import Response
 
+from notifier.web.context import over_tls
+
 # Nothing is inline and nothing is foreign, so a script that got into a page does not run.
 PAGE_POLICY = "; ".join(
     (
@@ -42,4 +44,6 @@ def protect(response: Response) -> Response:
     headers.setdefault("Referrer-Policy", "same-origin")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     headers.setdefault("Cache-Control", "no-store")
+    if over_tls():
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return response

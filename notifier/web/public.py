@@ -9,9 +9,9 @@ from flask.typing import ResponseReturnValue
 
 from notifier.services import unsubscribing
 from notifier.store import incidents, people
-from notifier.web import reads
 from notifier.web.auth import access
 from notifier.web.context import notifier_of_app
+from notifier.web.reads import grouped, standings, worst
 
 blueprint = Blueprint("public", __name__)
 
@@ -25,16 +25,16 @@ def index() -> Response:
     """How everything stands now."""
     with notifier_of_app().db.read() as connection:
         components = people.list_components(connection)
-        now = reads.standings(connection, incidents.list_incidents(connection, open_only=True))
+        now = standings(connection, incidents.list_incidents(connection, open_only=True))
         newest = incidents.list_incidents(connection, limit=_RECENT)
-        past = reads.standings(connection, [i for i in newest if not i.status.is_open])
+        past = standings(connection, [i for i in newest if not i.status.is_open])
     return _shared(
         render_template(
             "web/status.html",
             now=now,
             past=sorted(past, key=lambda s: -s.incident.id),
-            groups=reads.grouped(components),
-            worst=reads.worst(now),
+            groups=grouped(components),
+            worst=worst(now),
         )
     )
 

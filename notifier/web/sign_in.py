@@ -8,8 +8,8 @@ from flask import Blueprint, make_response, redirect, render_template, request, 
 from flask.typing import ResponseReturnValue
 
 from notifier.services import access as service
-from notifier.web.auth import access, cookie_name, over_tls
-from notifier.web.context import notifier_of_app
+from notifier.web.auth import access, cookie_name
+from notifier.web.context import notifier_of_app, over_tls
 
 blueprint = Blueprint("sign_in", __name__)
 

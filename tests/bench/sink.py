@@ -15,12 +15,12 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
-_ACCEPTED = (
-    b"HTTP/1.1 202 Accepted\r\nServer: sink\r\nX-Message-Id: %d.sink\r\nContent-Length: 0\r\n\r\n"
-)
+_ACCEPTED = b"HTTP/1.1 202 Accepted\r\nX-Message-Id: %032x\r\nContent-Length: 0\r\n\r\n"
+_COUNTS = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
 
 
 class Count:
@@ -30,16 +30,15 @@ class Count:
         self._lock = threading.Lock()
         self._clear()
 
-    def add(self, body: bytearray) -> int:
-        """Count one request; its number."""
-        recipients, now = body.count(b'"to":'), time.time_ns()
+    def take(self, body: bytearray, answer: Callable[[bytes], object]) -> None:
+        """Answer one request, then count it: its sender need not wait for us to count."""
         with self._lock:
+            self._first_ns = self._first_ns or time.time_ns()
             self._requests += 1
-            self._recipients += recipients
-            self._first_ns = self._first_ns or now
-            return self._requests
+            answer(_ACCEPTED % self._requests)
+            self._recipients += body.count(b'"to":')
 
-    def take(self) -> bytes:
+    def read(self) -> bytes:
         """The counts as JSON; they begin anew."""
         with self._lock:
             counts = {
@@ -71,11 +70,10 @@ def serve(connection: socket.socket, count: Count) -> None:
         while request := read_head(connection):
             head, rest = request
             if head.startswith(b"GET"):
-                counts = count.take()
-                answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(counts), counts)
+                counts = count.read()
+                connection.sendall(_COUNTS % (len(counts), counts))
             else:
-                answer = _ACCEPTED % count.add(read_body(connection, head, rest))
-            connection.sendall(answer)
+                count.take(read_body(connection, head, rest), connection.sendall)
             if _CLOSE.search(head):
                 return
 

@@ -22,6 +22,7 @@ from tests.bench.sample import take_sample
 
 ROOT = Path(__file__).resolve().parents[2]
 
+
 class Broken(RuntimeError):
     """A measurement went wrong, so that its figures would mean nothing."""
 
@@ -126,7 +127,7 @@ def run_to_json(command: list[str]) -> dict[str, Any]:
 @contextmanager
 def running(command: list[str], output: Path | None = None) -> Iterator[subprocess.Popen[str]]:
     """A process that is ended with the block. Its output goes to a pipe, or to a file."""
-    with (output.open("w") if output else open(os.devnull, "w")) as file:
+    with output.open("w") if output else open(os.devnull, "w") as file:
         process = subprocess.Popen(
             command,
             cwd=ROOT,

@@ -287,24 +287,21 @@ def test_421_after_the_whole_letter_means_it_was_not_taken(extensions: Sequence[
         assert found == [Sent(""), Retry("421 4.3.2 shutting down"), Sent("")]
 
 
-@both_ways
-def test_silence_after_the_whole_letter_is_unknown_within_the_time_limit(
-    extensions: Sequence[str],
-) -> None:
-    with ScriptedSmtp(about("reader1@", "LETTER", hang), extensions=extensions) as server:
+def test_silence_after_the_whole_letter_is_unknown_within_the_time_limit() -> None:
+    with ScriptedSmtp(about("reader1@", "LETTER", hang)) as server:
         began = time.monotonic()
-        found = send(server.port, 3, connections=1, timeout=0.1)
-        assert time.monotonic() - began < 4
+        found = send(server.port, 3, connections=1, timeout=0.2)
+        assert time.monotonic() - began < 5
         assert isinstance(found[1], Unknown)
         assert "did not answer in time" in found[1].reason
 
 
-@both_ways
 @pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA"])
-def test_silence_before_the_letter_is_for_later(extensions: Sequence[str], stage: str) -> None:
-    with ScriptedSmtp(always(stage, hang), extensions=extensions) as server:
-        found = send(server.port, 1, timeout=0.05)
-        assert found == [Retry("the mail server did not answer in time")]
+def test_silence_before_the_letter_is_for_later(stage: str) -> None:
+    with ScriptedSmtp(always(stage, hang)) as server:
+        assert send(server.port, 1, timeout=0.2) == [
+            Retry("the mail server did not answer in time")
+        ]
         assert server.letters == []
 
 
@@ -347,8 +344,8 @@ def test_sessions_the_server_closed_while_idle_are_replaced_unnoticed() -> None:
 
 def test_a_session_idle_for_too_long_is_not_trusted() -> None:
     with ScriptedSmtp() as server:
-        pool = smtp.Pool(Dialer(parse_relay(f"smtp://127.0.0.1:{server.port}"), 5), 4, 0.05)
-        for idle, opened in ((0, 1), (0, 1), (0.1, 2)):
+        pool = smtp.Pool(Dialer(parse_relay(f"smtp://127.0.0.1:{server.port}"), 5), 4, 0.4)
+        for idle, opened in ((0, 1), (0, 1), (0.5, 2)):
             time.sleep(idle)
             pool.give_back(pool.take(1))
             assert len(server.sessions) == opened
@@ -361,8 +358,11 @@ def test_a_relay_that_comes_back_is_tried_again_soon_but_not_at_once() -> None:
         assert isinstance(mail.send(readers(1)).rest, Retry)
         assert isinstance(mail.send(readers(1)).rest, Retry)
         assert len(server.sessions) == 1
-        time.sleep(0.6)
-        assert mail.send(readers(1)) == BatchOutcome(Sent(""))
+        until = time.monotonic() + 10
+        while mail.send(readers(1)) != BatchOutcome(Sent("")):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert len(server.sessions) == 2
 
 
 def test_letters_whose_turn_does_not_come_in_time_are_for_later() -> None:
@@ -372,7 +372,7 @@ def test_letters_whose_turn_does_not_come_in_time_are_for_later() -> None:
 
     with ScriptedSmtp(always("LETTER", slow)) as server:
         began = time.monotonic()
-        found = send(server.port, 60, timeout=0.1, connections=1)
+        found = send(server.port, 60, timeout=0.15, connections=1)
         assert time.monotonic() - began < 4
         sent = found.count(Sent(""))
         assert 0 < sent == len(server.letters) < 60
@@ -386,7 +386,7 @@ def test_letters_whose_turn_does_not_come_in_time_are_for_later() -> None:
         (hang, "closed the connection or kept silent"),
         ("421 4.3.2 full", "421 4.3.2 full"),
         ("554 5.7.1 your address is listed", "554 5.7.1 your address is listed"),
-        ("what?", "does not speak SMTP"),
+        ("what?", "what it said is not SMTP"),
     ],
 )
 def test_no_greeting_means_later_for_everybody(answer: Answer, said: str) -> None:
@@ -408,7 +408,7 @@ def test_a_greeting_that_comes_letter_by_letter_is_not_waited_for() -> None:
     with ScriptedSmtp(always("GREETING", trickle)) as server:
         began = time.monotonic()
         assert isinstance(send(server.port, 1, timeout=0.2)[0], Retry)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 1.5
 
 
 def test_a_relay_that_is_not_there_means_later_and_says_where() -> None:

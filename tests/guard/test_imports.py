@@ -14,7 +14,7 @@ PACKAGE = ROOT / "notifier"
 
 def test_every_layer_sees_only_the_layers_below_it() -> None:
     lint = Path(sys.executable).with_name("lint-imports")
-    result = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
 

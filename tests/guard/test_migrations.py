@@ -8,8 +8,22 @@ from notifier.store import schema
 from notifier.store.db import Database
 
 
+def default_differs(
+    context: MigrationContext,
+    _found_column: object,
+    _column: object,
+    found: str | None,
+    _default: object,
+    wanted: str | None,
+) -> bool | None:
+    """SQLite tells a default with its marks, which alembic takes for another one."""
+    if context.dialect.name != "sqlite":
+        return None  # as alembic does it
+    return (found or "").strip("()'") != wanted
+
+
 def test_the_migrations_build_the_schema_and_nothing_else(database: Database) -> None:
-    options = {"compare_type": True, "compare_server_default": True}
+    options = {"compare_type": True, "compare_server_default": default_differs}
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, schema.metadata) == []
@@ -36,7 +50,8 @@ def test_tables_without_row_ids_are_so_on_sqlite(database: Database) -> None:
     if database.dialect != "sqlite":
         return
     with database.read() as connection:
-        made = dict(connection.execute(text("SELECT name, sql FROM sqlite_master")).tuples().all())
+        rows = connection.execute(text("SELECT name, sql FROM sqlite_master"))
+        made = {name: sql for name, sql in rows}
     without = {
         name
         for name, table in schema.metadata.tables.items()

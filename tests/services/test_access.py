@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from sqlalchemy import select
@@ -77,6 +78,16 @@ def test_there_is_no_link_and_no_password_for_who_does_not_exist(n: Notifier) ->
         access.make_sign_in_link(n, "nobody")
     with pytest.raises(NotFound, match="there is no user 'nobody'"):
         access.set_password(n, name="nobody", password=PASSWORD)
+
+
+def test_an_unknown_name_costs_as_much_as_a_wrong_password(n: Notifier, amina: str) -> None:
+    def cost(name: str) -> float:
+        before = time.process_time()
+        assert access.sign_in(n, name=name, password="wrong horse battery") is None
+        return time.process_time() - before
+
+    # A hash takes some 100 ms of the processor, everything else a few.
+    assert min(cost("nobody") for _ in range(3)) > min(cost(amina) for _ in range(3)) / 3
 
 
 def test_of_many_who_use_a_link_at_once_one_gets_in(n: Notifier, amina: str) -> None:

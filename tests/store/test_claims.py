@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from notifier.domain.delivery import State
+from notifier.domain.message import Mail, Sender
 from notifier.ports import Notifier
 from notifier.services import audience
 from notifier.services.dispatching import MailRun
@@ -110,23 +111,14 @@ def test_no_two_claimants_get_one_reader(n: Notifier, add_customers: Any) -> Non
 
 
 def freeze_words(n: Notifier) -> None:
-    """Freeze the words of the mail that is due, for both zones of these tests."""
+    """Freeze words for the mail of the first incident, for both zones of these tests."""
+    words = Mail("s", "t", "h", "en", "Hello {name},", "Hello,", Sender("a@b.example"), "INC-1")
     with n.db.transaction() as connection:
-        due = next(row for row in _dispatches(connection) if row.lane == "mail")
+        mail_id = next(r.id for r in outbox.list_dispatches(connection, 1) if r.lane == "mail")
         for zone in ("Asia/Karachi", "UTC"):
             ledger.freeze(
-                connection, dispatch_id=due.id, language="en", time_zone=zone, mail=_mail()
+                connection, dispatch_id=mail_id, language="en", time_zone=zone, mail=words
             )
-
-
-def _dispatches(connection: Any) -> Any:
-    return outbox.list_dispatches(connection, 1)
-
-
-def _mail() -> Any:
-    from notifier.domain.message import Mail, Sender
-
-    return Mail("s", "t", "h", "en", "Hello {name},", "Hello,", Sender("a@b.example"), "INC-1")
 
 
 @pytest.fixture
@@ -191,16 +183,21 @@ def test_a_lease_that_ended_is_unknown_and_its_late_answer_still_counts(n: Notif
     assert states(n, said) == {State.ACCEPTED: 5}
 
 
+def claim_and_fail(n: Notifier) -> None:
+    until = n.clock() + LEASE
+    with n.db.transaction() as connection:
+        outbox.claim_post(connection, "x", now=n.clock(), node="one", lease_until=until)
+        lease = Lease("one", n.clock(), until)
+        fanout.claim_batch(connection, channel=n.mail.name, size=3, lease=lease)
+        raise ZeroDivisionError
+
+
 @pytest.mark.usefixtures("heat")
 def test_a_claim_that_is_rolled_back_was_never_made(n: Notifier) -> None:
     said = declare(n)
     freeze_words(n)
-    lease = Lease("one", n.clock(), n.clock() + LEASE)
-    with pytest.raises(ZeroDivisionError), n.db.transaction() as connection:
-        until = n.clock() + LEASE
-        outbox.claim_post(connection, "x", now=n.clock(), node="one", lease_until=until)
-        fanout.claim_batch(connection, channel=n.mail.name, size=3, lease=lease)
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        claim_and_fail(n)
     assert latest_post(n, said).state == State.PLANNED
     assert (latest_mail(n, said).state, states(n, said)) == (State.PLANNED, {})
     batch = claim_batch(n)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from notifier.domain.access import Role
@@ -59,7 +60,7 @@ class Program:
         if body is not None:
             options.setdefault("content_type", "application/json")
             options["data"] = body if isinstance(body, bytes) else json.dumps(body)
-        return self.app.test_client().open(
+        return FlaskClient(self.app).open(
             f"/api/v1{path}", method=method, headers=headers, **options
         )
 

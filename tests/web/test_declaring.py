@@ -126,6 +126,13 @@ def test_a_long_impact_is_shortened_in_the_post_and_says_so(operator: LintingCli
     assert frame.text.count("Nobody can book") >= 5
 
 
+def test_an_impact_of_several_lines_that_fits_is_not_called_shortened(
+    operator: LintingClient,
+) -> None:
+    page = fill(operator, action="preview", impact="No hot water.\n\nHeating works.")
+    assert "Shortened" not in page.one("article", id="preview-x").text
+
+
 def test_an_impact_of_numbers_only_says_that_there_can_be_no_post(
     operator: LintingClient,
 ) -> None:
@@ -192,6 +199,15 @@ def test_going_back_and_changing_the_form_sends_nothing_and_says_where_to_go(
     assert "It is worse than we thought." in again.one("textarea", id="impact").text
     assert again.find("a", href="/admin/incidents/1/update")
     assert _count(n) == 1
+
+
+def test_forms_that_carry_no_key_are_not_taken_for_each_other(
+    operator: LintingClient, n: Notifier
+) -> None:
+    for title in ("One", "Another"):
+        changes = {**FILLED, "once": "", "title": title}
+        assert operator.press(operator.page(DECLARE), DECLARE, changes).status_code == 303
+    assert _count(n) == 2
 
 
 def test_everything_that_is_wrong_is_said_at_once_and_in_the_order_of_the_page(

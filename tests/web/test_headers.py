@@ -27,6 +27,7 @@ def test_every_answer_forbids_what_is_not_ours(
     assert headers["Content-Security-Policy"] == PAGE_POLICY
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Strict-Transport-Security"] == "max-age=31536000"
     assert headers.getlist("Cache-Control")
 
 

@@ -1,0 +1,135 @@
+"""What runs once per post, page or second is served by an index, never by reading a table."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from notifier.app import build
+from notifier.domain.delivery import BatchOutcome, Retry, Sent, State
+from notifier.domain.plan import MailTime
+from notifier.ports import Notifier
+from notifier.services.dispatching import MailRun, recover, run_posts
+from notifier.settings import Settings
+from notifier.store import ledger, outbox
+from notifier.store.db import Database
+from tests.fakes import FakeClock, FakeMail, FakePosts
+from tests.services.saying import declare
+
+#: Tables that grow without end, and those with a row per customer.
+LARGE = {"dispatches", "batches", "deliveries", "messages", "customers", "customer_components"}
+
+#: Indexes that hold open rows only, so that reading one from end to end is reading what waits.
+OF_OPEN_ROWS = {"ix_dispatches_due", "ix_batches_open"}
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """SQLite only: PostgreSQL plans by the size of its tables, which are small here."""
+    return f"sqlite:///{tmp_path / 'notifier.db'}"
+
+
+@contextmanager
+def recorded(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that are executed in the block, with their parameters."""
+    statements: list[tuple[str, Any]] = []
+
+    def record(_c: Any, _cursor: Any, sql: str, given: Any, _context: Any, many: bool) -> None:
+        if not many:
+            statements.append((sql, given))
+
+    event.listen(database.engine, "before_cursor_execute", record)
+    try:
+        yield statements
+    finally:
+        event.remove(database.engine, "before_cursor_execute", record)
+
+
+def scans(database: Database, statements: list[tuple[str, Any]]) -> set[str]:
+    """Steps of SQLite's plans that read a large table from end to end."""
+    found: set[str] = set()
+    with database.engine.connect() as connection:
+        for sql, given in statements:
+            if sql.split()[0] in ("SELECT", "UPDATE", "INSERT", "DELETE"):
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", given)
+                found |= {
+                    f"{step.detail}  <-  {sql}" for step in plan if _is_scan(str(step.detail))
+                }
+    return found
+
+
+def _is_scan(detail: str) -> bool:
+    words = detail.split()
+    return words[0] == "SCAN" and words[1] in LARGE and words[-1] not in OF_OPEN_ROWS
+
+
+@pytest.fixture
+def n(settings: Settings, clock: FakeClock, database: Database) -> Notifier:
+    answers = [BatchOutcome(Sent("1"), {0: Retry("busy")})]
+    mail = FakeMail(answer=lambda _: answers.pop() if answers else BatchOutcome(Sent("2")))
+    return build(settings, clock=clock, posts={"x": FakePosts()}, mail=mail, database=database)
+
+
+def test_delivering_reads_no_large_table_from_end_to_end(
+    n: Notifier, add_customers: Any, clock: FakeClock
+) -> None:
+    add_customers(12)
+    add_customers(3, time_zone="Asia/Karachi")
+    declare(n)
+    with recorded(n.db) as statements:
+        run_posts(n, "x")
+        assert MailRun(n).run() is not None
+        clock.move(minutes=5)
+        assert MailRun(n).run() is None
+        recover(n, alone=False)
+        recover(n, alone=True)
+    tables = " ".join(sql for sql, _ in statements)
+    assert all(name in tables for name in LARGE)
+    assert scans(n.db, statements) == set()
+
+
+def test_publishing_and_looking_read_no_large_table_from_end_to_end(
+    n: Notifier, add_customers: Any
+) -> None:
+    add_customers(3)
+    with recorded(n.db) as statements:
+        said = declare(n, mail=MailTime(delay=timedelta(minutes=5)))
+        MailRun(n).run()
+        with n.db.read() as connection:
+            outbox.waiting_mails(connection, said.incident.id)
+            outbox.list_dispatches(connection, said.incident.id)
+            mail_id = outbox.list_dispatches(connection, said.incident.id)[0].id
+            ledger.count_states(connection, mail_id)
+            for state in (None, State.UNKNOWN):
+                ledger.list_deliveries(
+                    connection, said.incident.id, state=state, after=(0, 0), limit=50
+                )
+    assert scans(n.db, statements) == set()
+
+
+def test_the_walk_through_an_audience_sorts_nothing(n: Notifier, add_customers: Any) -> None:
+    add_customers(12)
+    declare(n)
+    with recorded(n.db) as statements:
+        MailRun(n).run()
+    walk = [(sql, given) for sql, given in statements if "customers.time_zone" in sql]
+    assert len(walk) > 2
+    with n.db.engine.connect() as connection:
+        for sql, given in walk:
+            plan = [
+                str(step.detail)
+                for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", given)
+            ]
+            # The second is for who was left behind; it is asked once, at the end.
+                indexes = ("ix_customers_variant", "ix_customers_updated")
+                assert any(index in step for index in indexes for step in plan), plan
+            assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+def test_a_scan_would_be_seen(database: Database) -> None:
+    statement = ("SELECT address FROM deliveries WHERE name = ?", ("Amina",))
+    assert len(scans(database, [statement])) == 1
