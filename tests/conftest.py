@@ -49,7 +49,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'notifier.db'}"
         return
-    import psycopg  # noqa: PLC0415 (only where PostgreSQL is tested)
+    import psycopg
 
     server = request.getfixturevalue("postgres_server")
     name = f"t{abs(hash(str(tmp_path))):x}"

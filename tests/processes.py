@@ -92,9 +92,7 @@ def sandbox(folder: Path) -> Iterator[Sandbox]:
     log = folder / "accepted.jsonl"
     arguments = ["sandbox", "--port", str(http), "--smtp-port", str(smtp), "--log", str(log)]
     popen, output = _start(arguments, {}, folder, "sandbox")
-    started = Sandbox(
-        popen, f"http://127.0.0.1:{http}", output, log, f"smtp://127.0.0.1:{smtp}"
-    )
+    started = Sandbox(popen, f"http://127.0.0.1:{http}", output, log, f"smtp://127.0.0.1:{smtp}")
     yield from _running(started)
 
 

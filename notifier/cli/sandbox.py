@@ -47,6 +47,10 @@ def sandbox(
     """Play X, SendGrid and an SMTP server, and show what customers would see.
 
     It takes only the credentials that `notifier serve` uses when none are set.
+
+    \b
+    Example:
+      notifier sandbox --log accepted.jsonl
     """
     playing = Sandbox(
         log_path,

@@ -21,7 +21,7 @@ from notifier.cli.one_server import hold
 from notifier.ports import Notifier
 from notifier.queueing.embedded import EmbeddedEngine
 from notifier.settings import Settings
-from notifier.web import create_app
+from notifier.web.application import create_app
 
 # Waitress buffers a body before anybody is asked whether it may be that long; the app's own
 # limit is far below and answers in the API's words.

@@ -22,7 +22,7 @@ from notifier.ports import Notifier
 from notifier.queueing.embedded import EmbeddedEngine
 from notifier.services import access, audience, reports
 from notifier.store import access as store
-from notifier.web import create_app
+from notifier.web.application import create_app
 from tests.fakes import FakeMail, FakePosts
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -38,9 +38,7 @@ def test_a_fan_out_survives_kill_9(
         with server(tmp_path, settings) as second:
             api = f"{second.url}/api/v1/incidents/{incident}"
             wait_until_settled(api, token)
-            states = {
-                d["address"]: d["state"] for d in deliveries(f"{api}/deliveries", token)
-            }
+            states = {d["address"]: d["state"] for d in deliveries(f"{api}/deliveries", token)}
 
         mails = Counter(m["to"] for m in box.messages(provider))
         everybody = {f"c{i}@example.com" for i in range(customers)}

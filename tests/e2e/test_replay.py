@@ -43,8 +43,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, P
     with sandbox(folder) as box:
         settings = environment(folder, box)
         made = run_cli(
-            "token", "create", "--role", "admin", "--name", "replay",
-            settings=settings, folder=folder,
+            "token",
+            "create",
+            "--role",
+            "admin",
+            "--name",
+            "replay",
+            settings=settings,
+            folder=folder,
         )
         assert made.returncode == 0, made.stderr
         with server(folder, settings) as serving:

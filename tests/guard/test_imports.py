@@ -14,15 +14,14 @@ PACKAGE = ROOT / "notifier"
 
 def test_every_layer_sees_only_the_layers_below_it() -> None:
     lint = Path(sys.executable).with_name("lint-imports")
-    result = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [lint, "--no-cache"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_no_two_modules_import_each_other() -> None:
     imports = {_name(path): _imports(path) for path in PACKAGE.rglob("*.py")}
-    mutual = [
-        (a, b) for a, b in combinations(imports, 2) if b in imports[a] and a in imports[b]
-    ]
+    mutual = [(a, b) for a, b in combinations(imports, 2) if b in imports[a] and a in imports[b]]
     assert mutual == []
 
 

@@ -21,7 +21,7 @@ from notifier.services import access as service
 from notifier.settings import Settings
 from notifier.store import access as store
 from notifier.store.db import open_database
-from notifier.web import create_app
+from notifier.web.application import create_app
 from notifier.web.auth import Access, access, stated_access
 from tests.fakes import FakeClock, FakeMail, FakePosts
 

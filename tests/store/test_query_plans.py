@@ -125,8 +125,8 @@ def test_the_walk_through_an_audience_sorts_nothing(n: Notifier, add_customers: 
                 for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", given)
             ]
             # The second is for who was left behind; it is asked once, at the end.
-                indexes = ("ix_customers_variant", "ix_customers_updated")
-                assert any(index in step for index in indexes for step in plan), plan
+            indexes = ("ix_customers_variant", "ix_customers_updated")
+            assert any(index in step for index in indexes for step in plan), plan
             assert not any("TEMP B-TREE" in step for step in plan), plan
 
 

@@ -14,7 +14,7 @@ from notifier.ports import Notifier
 from notifier.services import access, audience, incidents
 from notifier.services.incidents import Declaration, Expected, Published, Words
 from notifier.store import access as store
-from notifier.web import create_app
+from notifier.web.application import create_app
 from tests.fakes import FakeClock
 from tests.web.pages import BASE, LintingClient
 

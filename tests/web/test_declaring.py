@@ -14,7 +14,7 @@ from notifier.services import access, audience, reports
 from notifier.services.unsubscribing import unsubscribe, unsubscribe_links
 from notifier.store import schema
 from notifier.store.schema import incidents, updates
-from notifier.web import create_app
+from notifier.web.application import create_app
 from tests.fakes import FakeClock, FakePosts
 from tests.web.pages import BASE, LintingClient, Page
 
