@@ -205,18 +205,21 @@ def _rate_wait(answer: Answer) -> timedelta:
 _READY_JSON = "application/json; charset=utf-8"
 
 
-class _Body(bytes):
+class _Body:
     """JSON that is ready.
 
     The SDK calls `encode` on it, and formats it into a debug record even when nobody listens:
     for 600 KB that took longer than sending them, and would write addresses into a log.
     """
 
-    def encode(self, _encoding: str) -> bytes:
+    def __init__(self, ready: bytes) -> None:
+        self.ready = ready
+
+    def encode(self, _encoding: str) -> _Body:
         return self
 
     def __format__(self, _spec: str) -> str:
-        return f"<{len(self)} bytes>"
+        return f"<{len(self.ready)} bytes>"
 
 
 class _Client(Client):  # type: ignore[misc] # python_http_client has no types
@@ -242,7 +245,7 @@ class _Client(Client):  # type: ignore[misc] # python_http_client has no types
     def _make_request(self, _opener: Any, request: Request, timeout: Any = None) -> addinfourl:  # noqa: ARG002
         headers = dict(request.header_items()) | {"Content-type": "application/json"}
         body: Any = request.data
-        response = self._session.post(request.full_url, data=body, headers=headers)
+        response = self._session.post(request.full_url, data=body.ready, headers=headers)
         answered: Any = response.headers
         return addinfourl(
             io.BytesIO(response.content), answered, request.full_url, response.status_code

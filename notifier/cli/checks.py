@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from sqlalchemy.engine import make_url
 
 from notifier.app import load_settings
 from notifier.cli.endpoints import Endpoint, endpoints
+from notifier.cli.one_server import database_file
 from notifier.domain.incident import Severity, Status
 from notifier.domain.notice import Announcement, LatestBy, Notice
 from notifier.domain.text import Invalid
@@ -61,15 +63,15 @@ def _find(name: str, look: Callable[[], str]) -> Finding:
 
 
 def _database(url: str) -> str:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        open_database(url).close()
-        return f"{parsed.render_as_string(hide_password=True)}, schema is this version's"
-    file = sqlite.file_of(parsed)
+    file = database_file(url)
     if file and not file.exists():
+        if not os.access(file.parent, os.W_OK):
+            raise DatabaseError(f"{file} cannot be made: there is no such folder we may write to")
         return f"{file} is not there yet and will be made; {_sqlite()}"
     open_database(url).close()
-    return f"{file or 'in memory'}, schema is this version's; {_sqlite()}"
+    if make_url(url).get_backend_name() == "sqlite":
+        return f"{file or 'in memory'}, schema is this version's; {_sqlite()}"
+    return f"{make_url(url).render_as_string(hide_password=True)}, schema is this version's"
 
 
 def _sqlite() -> str:

@@ -37,7 +37,10 @@ def demo(once: bool, keep: Path | None, port: int) -> None:
       notifier demo --once
     """
     from notifier.cli.demo_site import run_once, show, stage
+    from notifier.cli.server import end_on_signals, start_logging
 
+    start_logging("warning")
+    end_on_signals()
     with stage(keep, port) as opened:
         if once:
             run_once(opened)

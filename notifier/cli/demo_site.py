@@ -25,7 +25,7 @@ from rich.panel import Panel
 
 from notifier.app import load_settings
 from notifier.cli import northvale
-from notifier.cli.server import Site, end_on_signals, open_site, start_logging
+from notifier.cli.server import Site, open_site
 from notifier.domain.delivery import SETTLED, State
 from notifier.services import access, incidents, reports
 from notifier.services.incidents import Published
@@ -52,8 +52,6 @@ class Stage:
 @contextmanager
 def stage(keep: Path | None, port: int) -> Iterator[Stage]:
     """Everything the demo needs, taken down at the end of the block."""
-    end_on_signals()
-    start_logging("warning")
     password = secrets.token_urlsafe(12)
     with _folder(keep) as folder, _sandbox(folder) as (http, smtp):
         port = _port(port)

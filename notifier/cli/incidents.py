@@ -132,7 +132,7 @@ def declare(
 @_words
 @_result
 def update(incident: str, status: str, as_json: bool, wait: float | None, **said: Any) -> None:
-    """Publish the next update of INCIDENT, such as INC-7.
+    """Publish the next update of an incident. INCIDENT is its reference, such as INC-7.
 
     \b
     Example:
@@ -148,7 +148,9 @@ def update(incident: str, status: str, as_json: bool, wait: float | None, **said
 @_words
 @_result
 def resolve(incident: str, as_json: bool, wait: float | None, **said: Any) -> None:
-    """Tell everybody that INCIDENT is over; its e-mail leaves at once.
+    """Tell everybody that an incident is over. INCIDENT is its reference, such as INC-7.
+
+    The e-mail leaves at once too.
 
     \b
     Example:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from notifier.store.db import DatabaseError
 from notifier.store.sqlite import file_of
@@ -34,7 +35,7 @@ def hold(database_url: str) -> Iterator[bool]:
     if path is None or sys.platform == "win32":
         yield False
         return
-    with path.open("a+") as file:
+    with _open(path) as file:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not _lock(file):
             if time.monotonic() > deadline:
@@ -53,14 +54,31 @@ def is_served(database_url: str) -> bool | None:
         return None
     if not path.exists():
         return False
-    with path.open("a+") as file:
+    with _open(path) as file:
         return not _lock(file)
 
 
+def database_file(database_url: str) -> Path | None:
+    """The file of an SQLite database; None for any other, and for an address that is none."""
+    try:
+        url = make_url(database_url)
+    except ArgumentError:
+        return None  # who opens the database says what is wrong with its address
+    return file_of(url) if url.get_backend_name() == "sqlite" else None
+
+
 def _lock_file(database_url: str) -> Path | None:
-    url = make_url(database_url)
-    database = file_of(url) if url.get_backend_name() == "sqlite" else None
+    database = database_file(database_url)
     return Path(f"{database}.lock.pid") if database else None
+
+
+def _open(path: Path) -> IO[str]:
+    try:
+        return path.open("a+")
+    except OSError as error:
+        raise DatabaseError(
+            f"the database's folder {path.parent} cannot be written: {error.strerror}"
+        ) from None
 
 
 def _lock(file: IO[str]) -> bool:

@@ -77,6 +77,9 @@ def open_site(settings: Settings, *, host: str, port: int, threads: int) -> Iter
     Raises SettingsError, DatabaseError, or ClickException when the port is taken.
     """
     settings.key()
+    # A thread that has work gets its turn after 0.5 ms instead of 5: the lane of a post waits for
+    # the thread that declared it, which still has an answer to write.
+    sys.setswitchinterval(0.0005)
     engine = EmbeddedEngine()
     with _listen(host, port) as listening, hold(settings.database_url) as alone:
         n = build(settings, doorbell=engine)

@@ -18,9 +18,9 @@ GAP = "…"
 
 _FIRST_WORDS = 3
 
-# A full stop ends a sentence when a space follows ("3.5" and "status.example.com" go on); the
-# East Asian ones end it anyway.
-_SENTENCE_END = re.compile(r"(?<=[.!?؟۔।])\s+|(?<=[。！？])\s*")
+# A full stop ends a sentence when a space follows ("3.5" and "status.example.com" go on) and no
+# short word stands before it ("St. Mary's Road" goes on); the East Asian ones end it anyway.
+_SENTENCE_END = re.compile(r"(?<=\w{4}\.)\s+|(?<=[!?؟۔।])\s+|(?<=[。！？])\s*")
 
 # Chinese, Japanese and Thai put no space between words. In the first two any character may end
 # a line (UAX #14 class ID), so it may end a shortened text too; Thai words can only be told by
@@ -44,10 +44,15 @@ def fit_post(
     `lay_out` puts an impact into the finished post. Raises Invalid("impact") when the words
     that must stay do not fit.
     """
-    for whole_sentences in _without_last_sentences(" ".join(impact.split())):
-        if measure(post := lay_out(whole_sentences)) <= limit:
+    whole = lay_out(impact := " ".join(impact.split()))
+    if measure(whole) <= limit:
+        return whole
+    # Half of the room at least: "We are sorry." would leave out what is to be told.
+    least = (limit + measure(lay_out(""))) / 2
+    for sentences in _without_last_sentences(impact):
+        if least <= measure(post := lay_out(sentences)) <= limit:
             return post
-    words = [(bool(space), word) for space, word in _WORD.findall(impact.strip())]
+    words = [(bool(space), word) for space, word in _WORD.findall(impact)]
     order = _least_important_first([word for _, word in words])
 
     def post_without(count: int) -> str:
@@ -69,8 +74,7 @@ def fit_post(
 
 
 def _without_last_sentences(impact: str) -> Iterator[str]:
-    """The impact, then ever fewer of its sentences, as long as no number gets lost."""
-    yield impact
+    """Ever fewer sentences of the impact, as long as no number gets lost."""
     for end in reversed(list(_SENTENCE_END.finditer(impact))):
         if any(c.isnumeric() for c in impact[end.end() :]):
             return

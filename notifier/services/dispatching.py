@@ -29,7 +29,7 @@ from notifier.domain.message import Recipient
 from notifier.ports import Notifier, PreparedMail
 from notifier.services.incidents import announcement
 from notifier.services.unsubscribing import unsubscribe_links
-from notifier.store import fanout, finishing, incidents, ledger, outbox
+from notifier.store import fanout, finishing, incidents, ledger, outbox, people
 from notifier.store.fanout import ClaimedBatch, Lease, Unrendered
 
 _log = logging.getLogger(__name__)
@@ -123,7 +123,8 @@ class MailRun:
             dispatch = outbox.lock_dispatch(connection, variant.dispatch_id)
             update = incidents.get_update(connection, dispatch.update_id)
             incident = incidents.get(connection, dispatch.incident_id)
-            said = announcement(n, connection, incident, update)
+            components = people.list_components(connection, incident_id=incident.id)
+            said = announcement(n, incident, update, components)
             mail = n.renderer.mail(
                 replace(said, notice=dispatch.edited or said.notice),
                 language=variant.language,

@@ -15,6 +15,7 @@ from notifier.domain.text import TITLE_MAX, Invalid, line
 from notifier.ports import Notifier
 from notifier.store import incidents, outbox, people
 from notifier.store.incidents import Incident, Update
+from notifier.store.people import Component
 
 _LONGEST_DELAY = timedelta(days=1)
 _LONGEST_AHEAD = timedelta(days=30)
@@ -90,17 +91,23 @@ def declare(
     with n.db.transaction() as connection:
         if guard and (repeated := _repeated(connection, guard)):
             return repeated
+        components = _components(connection, declaration.components)
         incident = incidents.add_incident(
             connection,
             title=title,
             severity=declaration.severity,
             status=Status.INVESTIGATING,
-            component_ids=_component_ids(connection, declaration.components),
+            component_ids=[c.id for c in components],
             started_at=started_at,
             now=now,
         )
         published = _publish(
-            n, connection, incident, told, declaration.words.mail, by=by, guard=guard, now=now
+            n,
+            connection,
+            incident,
+            components,
+            told,
+            _Order(by, now, declaration.words.mail, guard),
         )
     _ring(n)
     return published
@@ -145,16 +152,18 @@ def post_update(
             created_at=incident.created_at,
             resolved_at=ended_at,
         )
-        published = _publish(n, connection, moved, told, words.mail, by=by, guard=guard, now=now)
+        components = people.list_components(connection, incident_id=incident.id)
+        published = _publish(
+            n, connection, moved, components, told, _Order(by, now, words.mail, guard)
+        )
     _ring(n)
     return published
 
 
 def announcement(
-    n: Notifier, connection: Connection, incident: Incident, update: Update
+    n: Notifier, incident: Incident, update: Update, components: Sequence[Component]
 ) -> Announcement:
     """What the templates need to show an update."""
-    names = [c.name for c in people.list_components(connection, incident_id=incident.id)]
     return Announcement(
         reference=incident.reference,
         number=update.number,
@@ -163,7 +172,7 @@ def announcement(
         status=update.status,
         notice=update.notice,
         published_at=update.published_at,
-        components=tuple(names),
+        components=tuple(c.name for c in components),
         url=public_url(n, incident),
     )
 
@@ -187,22 +196,30 @@ def check_mail_time(asked: MailTime, now: datetime) -> None:
         raise Invalid("email.send_at", "must be in the future, at most 30 days ahead")
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Who publishes, when, and what they ask for beyond the words."""
+
+    by: str
+    now: datetime
+    asked: MailTime
+    guard: RepeatGuard | None
+
+
 def _publish(
     n: Notifier,
     connection: Connection,
     incident: Incident,
+    components: Sequence[Component],
     told: Notice,
-    asked: MailTime,
-    *,
-    by: str,
-    guard: RepeatGuard | None,
-    now: datetime,
+    order: _Order,
 ) -> Published:
     """Write the update and what it sets in motion."""
+    by, asked, guard, now = order.by, order.asked, order.guard, order.now
     update = incidents.add_update(
         connection, incident_id=incident.id, status=incident.status, notice=told, now=now, by=by
     )
-    component_ids = [c.id for c in people.list_components(connection, incident_id=incident.id)]
+    waiting = _take_back_waiting(connection, incident, now) if update.number > 1 else []
     planned = plan(
         status=incident.status,
         default_delay=n.settings.email.delay(incident.severity),
@@ -210,13 +227,12 @@ def _publish(
         audience=Audience(
             posts=tuple(n.posts),
             mail=n.mail.name,
-            has_readers=people.has_readers(connection, component_ids),
-            waiting=outbox.waiting_mails(connection, incident.id),
+            has_readers=people.has_readers(connection, [c.id for c in components]),
+            waiting=waiting,
         ),
         now=now,
     )
-    outbox.supersede_waiting(connection, incident.id, reason=Reason.REPLACED, now=now)
-    said = announcement(n, connection, incident, update)
+    said = announcement(n, incident, update, components)
     for dispatch in planned.dispatches:
         outbox.add(
             connection,
@@ -237,6 +253,13 @@ def _publish(
             now=now,
         )
     return Published(incident, update, planned.skips)
+
+
+def _take_back_waiting(connection: Connection, incident: Incident, now: datetime) -> list[datetime]:
+    """Let nothing older leave after something newer; when the mails among it were due."""
+    waiting = outbox.waiting_mails(connection, incident.id)
+    outbox.supersede_waiting(connection, incident.id, reason=Reason.REPLACED, now=now)
+    return waiting
 
 
 def _post_text(n: Notifier, dispatch: Dispatch, said: Announcement) -> str | None:
@@ -264,13 +287,14 @@ def _repeated(connection: Connection, guard: RepeatGuard) -> Published | None:
     return Published(incidents.get(connection, update.incident_id), update, repeated=True)
 
 
-def _component_ids(connection: Connection, slugs: Sequence[str]) -> list[int]:
+def _components(connection: Connection, slugs: Sequence[str]) -> list[Component]:
     if not slugs:
         raise Invalid("components", "is missing: say which component is affected")
-    unknown = people.unknown_components(connection, slugs)
-    if unknown:
+    found = people.list_components(connection, slugs=slugs)
+    known = {component.slug for component in found}
+    if unknown := [slug for slug in dict.fromkeys(slugs) if slug not in known]:
         raise Invalid("components", f"names no known component: {', '.join(unknown)}")
-    return [c.id for c in people.list_components(connection, slugs=slugs)]
+    return found
 
 
 def _expected(words: Words, now: datetime) -> Duration:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from notifier.domain.incident import Severity, Status
 from notifier.domain.notice import Notice
@@ -46,6 +46,20 @@ class Update:
     published_by: str
 
 
+# Built once: between the operator's press and the first post, SQLAlchemy's building and hashing
+# of statements costs more than SQLite's running of them.
+_ADD_INCIDENT = insert(incidents).returning(incidents.c.id)
+_ADD_COMPONENTS = insert(incident_components)
+_SAID_BEFORE = select(func.coalesce(func.max(updates.c.number), 0)).where(
+    updates.c.incident_id == bindparam("incident")
+)
+_ADD_UPDATE = (
+    insert(updates)
+    .values(number=_SAID_BEFORE.scalar_subquery() + 1)
+    .returning(updates.c.id, updates.c.number)
+)
+
+
 def add_incident(
     connection: Connection,
     *,
@@ -65,11 +79,9 @@ def add_incident(
         "created_at": now,
         "resolved_at": None,
     }
-    (incident_id,) = connection.execute(
-        insert(incidents).values(values).returning(incidents.c.id)
-    ).one()
+    (incident_id,) = connection.execute(_ADD_INCIDENT, values).one()
     connection.execute(
-        insert(incident_components),
+        _ADD_COMPONENTS,
         [{"incident_id": incident_id, "component_id": i} for i in component_ids],
     )
     return Incident(incident_id, title, severity, status, started_at, now, None)
@@ -120,14 +132,10 @@ def add_update(
     by: str,
 ) -> Update:
     """The next update of an incident."""
-    last = connection.scalars(
-        select(func.max(updates.c.number)).where(updates.c.incident_id == incident_id)
-    ).one()
-    number = (last or 0) + 1
     kind, start, end = split_duration(notice.duration)
     values = {
         "incident_id": incident_id,
-        "number": number,
+        "incident": incident_id,
         "status": status,
         "impact": notice.impact,
         "duration_kind": kind,
@@ -138,7 +146,7 @@ def add_update(
         "published_at": now,
         "published_by": by,
     }
-    (update_id,) = connection.execute(insert(updates).values(values).returning(updates.c.id)).one()
+    update_id, number = connection.execute(_ADD_UPDATE, values).one()
     return Update(update_id, incident_id, number, status, notice, now, by)
 
 

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from notifier.domain.delivery import State
 from notifier.domain.notice import Notice
@@ -54,6 +64,37 @@ class ClaimedPost:
     fence: int
 
 
+# Built once, like those of store/incidents.py: they stand between the press and the post.
+_ADD = insert(dispatches).returning(dispatches.c.id)
+
+_NEXT_POST = (
+    select(dispatches.c.id)
+    .where(
+        dispatches.c.lane == "post",
+        dispatches.c.channel == bindparam("channel"),
+        is_open(dispatches),
+        dispatches.c.state == State.PLANNED,
+        dispatches.c.due_at <= bindparam("now"),
+    )
+    .order_by(dispatches.c.priority.desc(), dispatches.c.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+
+_CLAIM_POST = (
+    update(dispatches)
+    .where(dispatches.c.id == bindparam("post"))
+    .values(
+        state=State.SENDING,
+        attempt=dispatches.c.attempt + 1,
+        fence=dispatches.c.fence + 1,
+        lease_owner=bindparam("node"),
+        lease_until=bindparam("until"),
+    )
+    .returning(dispatches.c.text, dispatches.c.attempt, dispatches.c.first_due, dispatches.c.fence)
+)
+
+
 def add(
     connection: Connection,
     dispatch: Dispatch,
@@ -78,9 +119,7 @@ def add(
         "text": text,
         "created_at": now,
     }
-    dispatch_id: int = connection.scalars(
-        insert(dispatches).values(values).returning(dispatches.c.id)
-    ).one()
+    dispatch_id: int = connection.scalars(_ADD, values).one()
     return dispatch_id
 
 
@@ -112,36 +151,11 @@ def claim_post(
     connection: Connection, channel: str, *, now: datetime, node: str, lease_until: datetime
 ) -> ClaimedPost | None:
     """Take the post of this channel that should leave first, or None when none is due."""
-    query = (
-        select(dispatches.c.id)
-        .where(
-            dispatches.c.lane == "post",
-            dispatches.c.channel == channel,
-            is_open(dispatches),
-            dispatches.c.state == State.PLANNED,
-            dispatches.c.due_at <= now,
-        )
-        .order_by(dispatches.c.priority.desc(), dispatches.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    dispatch_id = connection.scalars(query).one_or_none()
+    dispatch_id = connection.scalars(_NEXT_POST, {"channel": channel, "now": now}).one_or_none()
     if dispatch_id is None:
         return None
-    row = connection.execute(
-        update(dispatches)
-        .where(dispatches.c.id == dispatch_id)
-        .values(
-            state=State.SENDING,
-            attempt=dispatches.c.attempt + 1,
-            fence=dispatches.c.fence + 1,
-            lease_owner=node,
-            lease_until=lease_until,
-        )
-        .returning(
-            dispatches.c.text, dispatches.c.attempt, dispatches.c.first_due, dispatches.c.fence
-        )
-    ).one()
+    taken = {"post": dispatch_id, "node": node, "until": lease_until}
+    row = connection.execute(_CLAIM_POST, taken).one()
     return ClaimedPost(dispatch_id, row.text, row.attempt, row.first_due, row.fence)
 
 

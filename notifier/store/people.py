@@ -10,6 +10,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    bindparam,
     delete,
     func,
     insert,
@@ -48,22 +49,28 @@ def put_component(
     return list_components(connection, slugs=[slug])[0]
 
 
+_COMPONENTS = (
+    select(components.c.id, components.c.slug, components.c.name, component_groups.c.name)
+    .outerjoin(component_groups)
+    .order_by(component_groups.c.name, components.c.position, components.c.name)
+)
+_COMPONENTS_NAMED = _COMPONENTS.where(components.c.slug.in_(bindparam("slugs", expanding=True)))
+_COMPONENTS_OF = _COMPONENTS.join(incident_components).where(
+    incident_components.c.incident_id == bindparam("incident")
+)
+
+
 def list_components(
     connection: Connection, *, slugs: Sequence[str] | None = None, incident_id: int | None = None
 ) -> list[Component]:
-    """All components, or those of `slugs` or of an incident; by group, position and name."""
-    query = (
-        select(components.c.id, components.c.slug, components.c.name, component_groups.c.name)
-        .outerjoin(component_groups)
-        .order_by(component_groups.c.name, components.c.position, components.c.name)
-    )
+    """All components, or those of `slugs`, or of an incident; by group, position and name."""
     if slugs is not None:
-        query = query.where(components.c.slug.in_(slugs))
-    if incident_id is not None:
-        query = query.join(incident_components).where(
-            incident_components.c.incident_id == incident_id
-        )
-    return [Component(i, s, n, g or "") for i, s, n, g in connection.execute(query)]
+        rows = connection.execute(_COMPONENTS_NAMED, {"slugs": list(slugs)})
+    elif incident_id is not None:
+        rows = connection.execute(_COMPONENTS_OF, {"incident": incident_id})
+    else:
+        rows = connection.execute(_COMPONENTS)
+    return [Component(i, s, n, g or "") for i, s, n, g in rows]
 
 
 def put_customer(connection: Connection, customer: Customer, *, now: datetime) -> int:
@@ -150,18 +157,20 @@ def count_readers(connection: Connection, component_ids: Sequence[int]) -> Mappi
     return {"reachable": total - unsubscribed, "unsubscribed": unsubscribed}
 
 
+_ANY_READER = (
+    select(1)
+    .select_from(customer_components.join(customers))
+    .where(
+        customer_components.c.component_id.in_(bindparam("components", expanding=True)),
+        customers.c.unsubscribed_at.is_(None),
+    )
+    .limit(1)
+)
+
+
 def has_readers(connection: Connection, component_ids: Sequence[int]) -> bool:
     """Whether anybody who uses these components can be reached."""
-    query = (
-        select(1)
-        .select_from(customer_components.join(customers))
-        .where(
-            customer_components.c.component_id.in_(component_ids),
-            customers.c.unsubscribed_at.is_(None),
-        )
-        .limit(1)
-    )
-    return connection.execute(query).first() is not None
+    return connection.execute(_ANY_READER, {"components": component_ids}).first() is not None
 
 
 def unsubscribe(connection: Connection, customer_id: int, *, now: datetime) -> str | None:

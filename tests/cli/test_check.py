@@ -68,7 +68,8 @@ def test_a_sandbox_that_does_not_run_is_a_problem(cli: Cli) -> None:
         ("NOTIFIER_SITE__NMAE", "abc", "settings", "did you mean"),
         ("NOTIFIER_SITE__TIME_ZONE", "Karachi", "settings", "is not an IANA time zone"),
         ("NOTIFIER_DATABASE_URL", "mysql://localhost/x", "database", "must be like sqlite:///"),
-        ("NOTIFIER_DATABASE_URL", "sqlite:////nowhere/x.db", "database", "cannot be opened"),
+        ("NOTIFIER_DATABASE_URL", "notifier.db", "database", "must be like sqlite:///"),
+        ("NOTIFIER_DATABASE_URL", "sqlite:////nowhere/x.db", "database", "cannot be made"),
     ],
 )
 def test_a_wrong_setting_is_named(

@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import pytest
 
 from notifier.cli import northvale
+from notifier.cli.demo_site import run_once, stage
 from notifier.ports import Notifier
 from notifier.store import people
-from tests.processes import NOTIFIER, free_port
+from tests.processes import NOTIFIER, free_port, request_json
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +74,7 @@ def status_of(url: str) -> int:
     return code
 
 
-def run_once(tmp_path: Path, *arguments: str) -> str:
+def once(tmp_path: Path, *arguments: str) -> str:
     """What `demo --once` shows."""
     done = subprocess.run(
         [*NOTIFIER, "demo", "--once", "--port", str(free_port()), *arguments],
@@ -88,13 +90,28 @@ def run_once(tmp_path: Path, *arguments: str) -> str:
 
 
 def test_once_shows_what_was_received_and_leaves_nothing(tmp_path: Path) -> None:
-    shown = run_once(tmp_path)
+    shown = once(tmp_path)
     post, _, mail = shown.partition("one of 14 by e-mail")
     assert "About 4,200 homes in Old Town have no hot water" in post
     parts = ["HOW THIS AFFECTS YOU", "HOW LONG TO EXPECT IT", "A circulation pump"]
     assert [mail.index(part) for part in parts] == sorted(mail.index(part) for part in parts)
     assert "Every message arrived once: 1 post and 14 mails." in shown
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ({"service": "x", "fault": "403"}, "the post on x is rejected"),
+        ({"service": "sendgrid", "fault": "202_then_lost"}, "14 customers should have one mail"),
+    ],
+)
+def test_once_fails_when_a_message_does_not_arrive(fault: dict[str, str], sentence: str) -> None:
+    with stage(None, free_port()) as opened:
+        status, _ = request_json("POST", f"{opened.sandbox}/_sandbox/faults", fault)
+        assert status == 200
+        with pytest.raises(click.ClickException, match=sentence):
+            run_once(opened)
 
 
 def test_it_gives_a_link_that_signs_in_and_cleans_up(tmp_path: Path) -> None:
@@ -122,7 +139,7 @@ def test_it_works_where_the_usual_ports_are_taken(tmp_path: Path) -> None:
 def test_kept_data_is_gone_on_with(tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     for count in (1, 2):
-        run_once(tmp_path, "--keep", str(folder))
+        once(tmp_path, "--keep", str(folder))
         lines = (folder / "sandbox.jsonl").read_text("utf-8").splitlines()
         assert len([m for m in map(json.loads, lines) if m["service"] == "x"]) == count
 

@@ -6,6 +6,7 @@ import shlex
 import signal
 import socket
 import sqlite3
+import subprocess
 import threading
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def test_it_ends_cleanly_when_asked(tmp_path: Path, box: Sandbox, number: signal
     ("changed", "sentence"),
     [
         ({"NOTIFIER_SECRET_KEY": ""}, "secret_key is missing"),
-        ({"NOTIFIER_DATABASE_URL": "sqlite:////nowhere/x.db"}, "cannot be opened"),
+        ({"NOTIFIER_DATABASE_URL": "sqlite:////nowhere/x.db"}, "folder /nowhere cannot be written"),
+        ({"NOTIFIER_DATABASE_URL": "notifier.db"}, "database_url must be like sqlite:///"),
         ({"NOTIFIER_SMTP__PASSWORD": "geheim"}, "unknown setting"),
         ({"NOTIFIER_POSTS__CHANNELS": "telegram"}, "posts.channels names 'telegram'"),
     ],
@@ -107,18 +109,17 @@ def test_no_credential_is_ever_printed(tmp_path: Path) -> None:
     }
     with sandbox(tmp_path) as box:
         settings = environment(tmp_path, box, **secrets)
-        run_cli("components", "put", "heat", "--name", "Heat", settings=settings, folder=tmp_path)
-        run_cli(
-            *["customers", "put", "c1", "--email", "a@example.com", "--component", "heat"],
-            settings=settings, folder=tmp_path,
-        )  # fmt: skip
+
+        def cli(line: str) -> subprocess.CompletedProcess[str]:
+            return run_cli(*shlex.split(line), settings=settings, folder=tmp_path)
+
+        cli("components put heat --name Heat")
+        cli("customers put c1 --email a@example.com --component heat")
         with server(tmp_path, settings) as serving:
-            declared = run_cli(
-                *["declare", "--title", "T", "--severity", "major", "--components", "heat", "--impact", "I"],
-                *["--explanation", "E", "--expect-unknown", "--next-update-by", "+1h", "--wait", "10"],
-                *["--email-delay-minutes", "0"],
-                settings=settings, folder=tmp_path,
-            )  # fmt: skip
+            declared = cli(
+                "declare --title T --severity major --components heat --impact I --explanation E"
+                " --expect-unknown --next-update-by +1h --email-delay-minutes 0 --wait 10"
+            )
             assert "x: rejected (X does not accept our keys" in declared.stdout
             assert declared.returncode == 1
             serving.stop()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -19,9 +20,10 @@ from notifier.domain.delivery import (
     Unknown,
 )
 from notifier.domain.incident import Severity
-from notifier.domain.message import Recipient
+from notifier.domain.message import Recipient, Sender
 from notifier.domain.plan import MailTime
 from notifier.ports import Notifier
+from notifier.rendering.renderer import Renderer
 from notifier.services import audience
 from notifier.services.dispatching import LEASE, MailRun, recover
 from notifier.services.incidents import Published
@@ -397,10 +399,15 @@ def test_a_mail_is_retried_in_the_words_of_its_first_try(
     declare(n)
     clock.now = run(n)
     first = mail.prepared[0]
+
     audience.put_component(n, slug_="heat", name="Renamed")
-    run(n)  # in a new process, which has nothing prepared
+    renamed = Renderer(
+        site_name="Renamed", zone=ZoneInfo("Asia/Tokyo"), sender=Sender("other@example.com")
+    )
+    run(replace(n, renderer=renamed))  # in a new process, which has nothing prepared
     assert mail.prepared == [first, first]
     assert [sent for _, sent in mail.sent] == [first, first]
+    assert "This concerns: Heat." in first.text
 
 
 def test_the_worse_incident_is_mailed_first(

@@ -23,6 +23,7 @@ TAIL = (
 # Words of many kinds, none of which may be cut.
 _SAMPLE = (
     "No hot water in Northvale, Westpark and the-whole-harbour district: homes; since about"
+    " Sorry! harbour. St. Boilers? گھروں۔"
     " Übergangsstraße nærområdet گرم پانی نہیں شمالی علاقے میں تقریباً گھروں مدرسے"
     " 🚱 👩‍🔧 👨‍👩‍👧‍👦 🏳️‍🌈 status.example.com/north @northvale #heat"
 )
@@ -113,7 +114,10 @@ def test_a_post_fits_and_loses_only_whole_words_without_a_number(
     kept = kept_words(words, shown)
     assert kept is not None, f"{shown!r} is not made of whole words"
     assert [w.text for w in kept if w.must_stay] == [w.text for w in words if w.must_stay]
-    assert [w.text for w in kept[:3]] == [w.text for w in words[:3]]
+    if GAP in shown:
+        assert [w.text for w in kept[:3]] == [w.text for w in words[:3]]
+    else:
+        assert as_text(words).startswith(shown)
     if measure(lay_out(as_text(words))) <= limit:
         assert shown == as_text(words)
 
@@ -175,6 +179,36 @@ def test_a_number_stays_whole_in_every_script(impact: str, number: str) -> None:
             posts.append(fit_post(lambda i: i, impact, limit=limit, measure=len))
     assert len(posts) > 10
     assert all(number in post for post in posts)
+
+
+def test_whole_sentences_go_before_words_do() -> None:
+    impact = "No hot water in about 4,200 homes in Northvale. Heating works. Cold water runs."
+    assert fit_post(lambda i: i, impact, limit=70, measure=len) == (
+        "No hot water in about 4,200 homes in Northvale. Heating works."
+    )
+    assert fit_post(lambda i: i, impact, limit=60, measure=len) == (
+        "No hot water in about 4,200 homes in Northvale."
+    )
+
+
+def test_no_sentence_with_a_number_goes() -> None:
+    impact = "No hot water in Northvale. Buses take you to the baths. Call 0800 if you need help."
+    post = fit_post(lambda i: i, impact, limit=60, measure=len)
+    assert "0800" in post
+    assert GAP in post
+
+
+@pytest.mark.parametrize(
+    "impact",
+    [
+        "No hot water in St. Mary's Road and all of the streets between it and the old harbour",
+        "We are sorry. Nobody in Northvale and Westpark has hot water, and some have no heating",
+    ],
+)
+def test_a_short_beginning_is_not_taken_for_the_whole_impact(impact: str) -> None:
+    post = fit_post(lambda i: i, impact, limit=60, measure=len)
+    assert len(post) > 40
+    assert post.endswith(GAP)
 
 
 def test_line_breaks_of_the_impact_become_spaces() -> None:
