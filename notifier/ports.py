@@ -77,11 +77,17 @@ class Doorbell(Protocol):
     def ring(self, lane: str, at: datetime | None = None) -> None:
         """There is something to do in `lane`, now or at `at`. Called after the commit."""
 
+    def give_way(self, lane: str) -> None:
+        """Let what was just rung for happen first, if that takes no more than a moment."""
+
 
 class NoDoorbell:
     """For a process that only writes: whoever serves finds the rows at its next sweep."""
 
     def ring(self, lane: str, at: datetime | None = None) -> None:
+        """Do nothing."""
+
+    def give_way(self, lane: str) -> None:
         """Do nothing."""
 
 

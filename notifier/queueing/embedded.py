@@ -29,6 +29,7 @@ SWEEP_SECONDS = 0.5
 UPKEEP_SECONDS = 15.0
 
 _REST_AFTER_ERROR_SECONDS = 1.0
+_MOMENT_SECONDS = 0.01
 
 
 class EmbeddedEngine:
@@ -70,6 +71,16 @@ class EmbeddedEngine:
                 replace_existing=True,
             )
 
+    def give_way(self, lane: str) -> None:
+        """Wait until the lane is done with what was rung for, at most 10 ms.
+
+        Python runs one thread at a time. A caller that goes on working at once takes turns with
+        the lane it has woken, and a post leaves at half the speed (`make bench`: 16 ms against
+        8). A provider that is far away does not hold the caller up for longer than this.
+        """
+        if lane in self._lanes:
+            self._lanes[lane].wait_until_quiet(_MOMENT_SECONDS)
+
     def stop(self) -> None:
         """Finish the calls in flight, then end. What is not begun waits for the next start."""
         if self._clock.running:
@@ -90,6 +101,7 @@ class _Lane:
         self._run = run
         self._ring = ring
         self._bell = threading.Event()
+        self._quiet = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name=f"lane {name}", daemon=True)
 
@@ -98,7 +110,11 @@ class _Lane:
         self._thread.start()
 
     def wake(self) -> None:
+        self._quiet.clear()
         self._bell.set()
+
+    def wait_until_quiet(self, seconds: float) -> None:
+        self._quiet.wait(seconds)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -123,3 +139,5 @@ class _Lane:
             if due and due != planned:
                 self._ring(self._name, due)
             planned = due
+            if not self._bell.is_set():
+                self._quiet.set()

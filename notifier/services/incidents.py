@@ -273,6 +273,8 @@ def _ring(n: Notifier) -> None:
     """After the commit: wake the posts first, then whoever keeps the time of the mail."""
     for name in n.posts:
         n.doorbell.ring(name)
+    for name in n.posts:
+        n.doorbell.give_way(name)
     n.doorbell.ring(n.mail.name)
 
 

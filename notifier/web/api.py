@@ -58,7 +58,19 @@ def _problems(*statuses: int) -> ResponseDict:
 _READS = _problems(401, 403, 404, 422)
 _WRITES = _problems(400, 401, 403, 404, 413, 415, 422)
 
-blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", abp_security=[{"bearer": []}])
+
+def _operation_id(*, name: str, **_where: str) -> str:
+    """The view's name: it becomes a method's name in clients that are generated."""
+    return name
+
+
+blueprint = APIBlueprint(
+    "api",
+    __name__,
+    url_prefix="/api/v1",
+    abp_security=[{"bearer": []}],
+    operation_id_callback=_operation_id,
+)
 blueprint.before_request(refuse_body)
 blueprint.register_error_handler(Invalid, invalid_problem)
 

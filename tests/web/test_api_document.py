@@ -68,8 +68,14 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 def test_every_operation_says_what_it_takes_and_what_can_go_wrong(
     document: dict[str, Any],
 ) -> None:
-    names = [operation["operationId"] for _, _, operation in operations(document)]
-    assert len(names) == len(set(names))
+    assert {operation["operationId"] for _, _, operation in operations(document)} == {
+        "declare_incident",
+        "publish_update",
+        "get_incident",
+        "list_deliveries",
+        "put_component",
+        "put_customer",
+    }
     for method, path, operation in operations(document):
         assert operation["summary"].endswith(".")
         assert operation["security"] == [{"bearer": []}]
