@@ -81,7 +81,7 @@ def build(
 def start_engine(n: Notifier, engine: EmbeddedEngine, *, alone: bool) -> None:
     """Begin to deliver in this process; `alone` says that no other one does."""
     lanes: dict[str, RunLane] = {name: partial(dispatching.run_posts, n, name) for name in n.posts}
-    lanes[n.mail.name] = dispatching.MailRun(n).run
+    lanes[n.mail.name] = dispatching.MailRun(n, goes_on=engine.goes_on).run
     dispatching.recover(n, alone=alone)
     engine.start(lanes, upkeep=partial(dispatching.recover, n, alone=False))
 

@@ -40,6 +40,7 @@ class EmbeddedEngine:
 
     def __init__(self, *, sweep_seconds: float = SWEEP_SECONDS) -> None:
         self._lanes: dict[str, _Lane] = {}
+        self._stopping = threading.Event()
         self._sweep_seconds = sweep_seconds
         self._clock = BackgroundScheduler(
             timezone=UTC,
@@ -81,8 +82,13 @@ class EmbeddedEngine:
         if lane in self._lanes:
             self._lanes[lane].wait_until_quiet(_MOMENT_SECONDS)
 
+    def goes_on(self) -> bool:
+        """Whether nobody has asked to stop: what a lane asks between two calls."""
+        return not self._stopping.is_set()
+
     def stop(self) -> None:
         """Finish the calls in flight, then end. What is not begun waits for the next start."""
+        self._stopping.set()
         if self._clock.running:
             self._clock.shutdown(wait=False)
         for lane in self._lanes.values():

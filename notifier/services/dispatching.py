@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -75,8 +76,10 @@ class MailRun:
 
     _VARIANTS_KEPT = 64
 
-    def __init__(self, n: Notifier) -> None:
+    def __init__(self, n: Notifier, *, goes_on: Callable[[], bool] = lambda: True) -> None:
+        """`goes_on` is asked between two batches; a fan-out that is left goes on at the start."""
         self._n = n
+        self._goes_on = goes_on
         self._prepared: OrderedDict[int, PreparedMail] = OrderedDict()
 
     def run(self) -> datetime | None:
@@ -107,6 +110,8 @@ class MailRun:
         with n.db.transaction() as connection:
             if finished:
                 _record(connection, *finished, now=now)
+            if not self._goes_on():
+                return None
             lease = Lease(n.node, now, now + LEASE)
             claimed = fanout.claim_batch(
                 connection, channel=n.mail.name, size=n.mail.batch_size, lease=lease

@@ -1,6 +1,6 @@
-"""Many customers at once: staged in temporary tables, judged there, written page by page.
+"""Many customers at once: staged beside the database, judged there, written page by page.
 
-The temporary tables belong to one connection and lie outside the database file, so staging
+The staging tables belong to one connection and lie outside the database file, so staging
 blocks nobody, needs no memory however many rows there are, and leaves nothing behind. Writing
 takes the write lock for one page at a time: a declaration never waits for an import.
 """
@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import (
@@ -37,7 +39,9 @@ from notifier.store.db import Database
 from notifier.store.schema import Instant, customer_components, customers
 from notifier.store.sqlite import WRITE
 
-_temporary = MetaData()
+#: Stands for the schema of the staging tables; `staging` says which one that is.
+_SCHEMA = "staging"
+_temporary = MetaData(schema=_SCHEMA)
 _rows = Table(
     "staged_customers",
     _temporary,
@@ -48,7 +52,6 @@ _rows = Table(
     Column("name", Text, nullable=False),
     Column("language", Text, nullable=False),
     Column("time_zone", Text, nullable=False),
-    prefixes=["TEMPORARY"],
 )
 _uses = Table(
     "staged_components",
@@ -56,7 +59,6 @@ _uses = Table(
     Column("line", Integer, nullable=False),
     Column("component_id", Integer, nullable=False),
     PrimaryKeyConstraint("line", "component_id"),
-    prefixes=["TEMPORARY"],
 )
 _problems = Table(
     "staged_problems",
@@ -64,7 +66,6 @@ _problems = Table(
     Column("line", Integer, nullable=False),
     Column("field", Text, nullable=False),
     Column("message", Text, nullable=False),
-    prefixes=["TEMPORARY"],
 )
 
 _GIVEN = ("external_id", "email", "email_key", "name", "language", "time_zone")
@@ -83,14 +84,28 @@ class RowProblem:
 @contextmanager
 def staging(database: Database) -> Iterator[Staging]:
     """Empty staging tables on a connection of their own, gone at the end of the block."""
-    with database.engine.connect() as connection:
-        with connection.begin():
-            _temporary.create_all(connection, checkfirst=False)
-        try:
-            yield Staging(connection)
-        finally:
-            with connection.begin():
-                _temporary.drop_all(connection, checkfirst=False)
+    with TemporaryDirectory(prefix="notifier-import-") as folder:
+        with database.engine.connect() as connection:
+            try:
+                schema = _open_schema(connection, Path(folder))
+                connection.execution_options(schema_translate_map={_SCHEMA: schema})
+                with connection.begin():
+                    _temporary.create_all(connection, checkfirst=False)
+                yield Staging(connection)
+            finally:
+                # Not back into the pool: with the session go the tables.
+                connection.invalidate()
+
+
+def _open_schema(connection: Connection, folder: Path) -> str:
+    if connection.dialect.name == "postgresql":
+        return "pg_temp"
+    # Not a temporary table: the SQLite of pysqlite3 keeps those in memory (TEMP_STORE=3).
+    driver: Any = connection.connection.driver_connection
+    driver.execute("ATTACH ? AS staging", (str(folder / "staging.db"),))
+    for pragma in ("journal_mode=MEMORY", "synchronous=OFF"):
+        driver.execute(f"PRAGMA staging.{pragma}")
+    return "staging"
 
 
 class Staging:

@@ -291,9 +291,6 @@ def test_a_post_does_not_wait_for_the_mail_in_front_of_it(
     assert mail.wait_for(2)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a lane is asked to stop between two runs, and a run is a whole fan-out"
-)
 def test_stopping_does_not_wait_for_a_whole_fan_out(
     live: Callable[..., Notifier], engine: EmbeddedEngine, mail: FakeMail
 ) -> None:
