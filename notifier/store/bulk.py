@@ -84,17 +84,19 @@ class RowProblem:
 @contextmanager
 def staging(database: Database) -> Iterator[Staging]:
     """Empty staging tables on a connection of their own, gone at the end of the block."""
-    with TemporaryDirectory(prefix="notifier-import-") as folder:
-        with database.engine.connect() as connection:
-            try:
-                schema = _open_schema(connection, Path(folder))
-                connection.execution_options(schema_translate_map={_SCHEMA: schema})
-                with connection.begin():
-                    _temporary.create_all(connection, checkfirst=False)
-                yield Staging(connection)
-            finally:
-                # Not back into the pool: with the session go the tables.
-                connection.invalidate()
+    with (
+        TemporaryDirectory(prefix="notifier-import-") as folder,
+        database.engine.connect() as connection,
+    ):
+        try:
+            schema = _open_schema(connection, Path(folder))
+            connection.execution_options(schema_translate_map={_SCHEMA: schema})
+            with connection.begin():
+                _temporary.create_all(connection, checkfirst=False)
+            yield Staging(connection)
+        finally:
+            # Not back into the pool: with the session go the tables.
+            connection.invalidate()
 
 
 def _open_schema(connection: Connection, folder: Path) -> str:
