@@ -2,7 +2,9 @@
 # Installs the benchmark's peers: nodemailer into node_modules/, wrk, nginx and Postfix's
 # smtp-sink and smtp-source from Debian. Postfix gets no configuration and is never started.
 set -eu
-if [ "$(id -u)" = 0 ] && command -v debconf-set-selections >/dev/null 2>&1; then
+PATH="$PATH:/usr/sbin:/sbin" # where Debian keeps some of them, and only root looks
+if [ "$(id -u)" = 0 ] && command -v debconf-set-selections >/dev/null 2>&1 \
+    && ! command -v smtp-sink >/dev/null 2>&1; then
     echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
 fi
 sh scripts/ensure_debian.sh wrk wrk

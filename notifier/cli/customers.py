@@ -57,6 +57,34 @@ def put(
     click.echo(f"{made.external_id}: {made.email}, {made.language}, {made.time_zone}, uses {uses}")
 
 
+@customers.command("list")
+@click.option("--after", default="", metavar="EXTERNAL_ID", help="Begin behind this one.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+def list_(after: str, limit: int, as_json: bool) -> None:
+    """Customers in the order of their external ids.
+
+    \b
+    Example:
+      notifier customers list --after c17 --json
+    """
+    from dataclasses import asdict
+
+    from notifier.cli.session import opened
+    from notifier.store.bulk import list_customers
+
+    with opened() as n, n.db.read() as connection:
+        found = list_customers(connection, after=after, limit=limit)
+    if as_json:
+        click.echo(json.dumps([asdict(customer) for customer in found], ensure_ascii=False))
+        return
+    for one in found:
+        uses = ";".join(one.components)
+        click.echo(
+            f"{one.external_id:16} {one.email:32} {one.language:6} {one.time_zone:20} {uses}"
+        )
+
+
 @customers.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
@@ -129,5 +157,5 @@ def _summary(imported: Imported, *, dry_run: bool) -> str:
             f"{wrong} of {rows} rows are wrong, so nothing was written: correct them, or leave"
             " them out with --skip-bad-rows."
         )
-    left_out = f"; {wrong} wrong rows were left out" if imported.wrong else ""
-    return f"{imported.written:,} customers imported{left_out}."
+    left_out = f"; wrong rows left out: {wrong}" if imported.wrong else ""
+    return f"Customers imported: {imported.written:,}{left_out}."

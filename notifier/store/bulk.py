@@ -36,7 +36,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from notifier.domain.audience import Customer
 from notifier.store.db import Database
-from notifier.store.schema import Instant, customer_components, customers
+from notifier.store.schema import Instant, components, customer_components, customers
 from notifier.store.sqlite import WRITE
 
 #: Stands for the schema of the staging tables; `staging` says which one that is.
@@ -79,6 +79,31 @@ class RowProblem:
     line: int
     field: str
     message: str
+
+
+def list_customers(connection: Connection, *, after: str, limit: int) -> list[Customer]:
+    """Customers whose external id comes after `after`, in the order of the external ids."""
+    query = select(customers).where(customers.c.external_id > after)
+    rows = connection.execute(query.order_by(customers.c.external_id).limit(limit)).all()
+    uses: dict[int, list[str]] = {}
+    for customer_id, slug in connection.execute(
+        select(customer_components.c.customer_id, components.c.slug)
+        .join(components)
+        .where(customer_components.c.customer_id.in_([row.id for row in rows]))
+        .order_by(components.c.slug)
+    ):
+        uses.setdefault(customer_id, []).append(slug)
+    return [
+        Customer(
+            external_id=row.external_id,
+            email=row.email,
+            name=row.name,
+            language=row.language,
+            time_zone=row.time_zone,
+            components=tuple(uses.get(row.id, ())),
+        )
+        for row in rows
+    ]
 
 
 @contextmanager

@@ -25,7 +25,7 @@ _CUSTOMERS = 1_000
 #: Declarations and calls before those that count: connections, caches, compiled statements.
 _WARM_UP = 10
 #: Until everything that a declaration sets in motion is over.
-_REST_SECONDS = 0.03
+_REST_SECONDS = 0.02
 
 _MARK = re.compile(r"\[run ([a-z]+) ([0-9]+)\]")
 

@@ -51,7 +51,7 @@ def test_a_customer_is_put(cli: Cli) -> None:
 
 def test_customers_are_imported(cli: Cli, file: Path) -> None:
     assert "Nothing was written" in cli.done("customers", "import", str(file), "--dry-run")
-    assert cli.done("customers", "import", str(file)) == "1 customers imported.\n"
+    assert cli.done("customers", "import", str(file)) == "Customers imported: 1.\n"
     assert json.loads(cli.done("customers", "import", str(file), "--json")) == {
         "rows": 1,
         "wrong": 0,
@@ -59,6 +59,24 @@ def test_customers_are_imported(cli: Cli, file: Path) -> None:
         "dry_run": False,
         "problems": [],
     }
+
+
+def test_customers_are_listed_page_by_page(cli: Cli, file: Path) -> None:
+    with file.open("a") as out:
+        out.writelines(f"d{i},d{i}@example.com,,,,\n" for i in range(3))
+    cli.done("customers", "import", str(file))
+    first = json.loads(cli.done("customers", "list", "--limit", "2", "--json"))
+    assert [c["external_id"] for c in first] == ["c1", "d0"]
+    assert first[0] == {
+        "external_id": "c1",
+        "email": "a@example.com",
+        "name": "Amina",
+        "language": "ur",
+        "time_zone": "Asia/Karachi",
+        "components": ["heat"],
+    }
+    rest = cli.done("customers", "list", "--after", "d0").splitlines()
+    assert [line.split()[0] for line in rest] == ["d1", "d2"]
 
 
 def test_wrong_rows_are_reported_by_line_and_field(cli: Cli, file: Path) -> None:
@@ -79,7 +97,7 @@ def test_wrong_rows_are_reported_by_line_and_field(cli: Cli, file: Path) -> None
     ]
 
     said = cli.done("customers", "import", str(file), "--skip-bad-rows")
-    assert said == "2 customers imported; 2 wrong rows were left out.\n"
+    assert said == "Customers imported: 2; wrong rows left out: 2.\n"
 
 
 @pytest.mark.parametrize(

@@ -331,13 +331,14 @@ def test_a_late_answer_for_a_batch_is_the_truth(
     n: Notifier, add_customers: Any, script: Scripted, clock: FakeClock
 ) -> None:
     def lease_ends() -> None:
+        script.meanwhile = lambda: None
         clock.now += LEASE + SECOND
         assert recover(n, alone=False) == (0, 1)
         assert states(n, said) == {State.UNKNOWN: 3}
 
     add_customers(3)
-    script.meanwhile = lease_ends
     for outcome, expected in LATE:
+        script.meanwhile = lease_ends
         script.outcomes = [outcome]
         said = declare(n)
         run(n)
