@@ -23,7 +23,11 @@ from notifier.ports import Notifier
 from notifier.store import people
 from tests.processes import NOTIFIER, free_port, request_json
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # The demo uses a sandbox that runs already at its usual port: another test's would be one.
+    pytest.mark.xdist_group("the usual ports"),
+]
 
 
 def environ(tmp_path: Path) -> dict[str, str]:
