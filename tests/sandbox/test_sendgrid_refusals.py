@@ -15,7 +15,7 @@ from tests.sandbox.clients import MAIL, accepted, call, send_mail, sendgrid_clie
 
 #: A value that stands for "take this field away".
 GONE = object()
-LATE = int(time.time()) + 72 * 3600 + 600
+LATE = int(time.time()) + 72 * 3600 + 86_400
 FIRST = "personalizations.0"
 HELP = "http://sendgrid.com/docs/API_Reference/Web_API_v3/Mail/errors.html#message."
 
