@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from notifier.domain.audience import Customer
 from notifier.domain.text import NAME_MAX, Invalid, line, slug
@@ -26,6 +27,14 @@ def put_component(
 
 def put_customer(n: Notifier, customer: Customer) -> int:
     """Make or change a customer; their number. Raises Invalid naming the field."""
+    try:
+        return _put_customer(n, customer)
+    except IntegrityError:
+        # Somebody else took the address between our look and our write. Now we see who.
+        return _put_customer(n, customer)
+
+
+def _put_customer(n: Notifier, customer: Customer) -> int:
     with n.db.transaction() as connection:
         return write_customer(n, connection, customer)
 

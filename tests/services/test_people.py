@@ -1,5 +1,7 @@
 """Customers and components, reports about them, and links that stop the mail."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -66,6 +68,25 @@ def test_a_mailbox_belongs_to_one_customer_in_any_letter_case(n: Notifier) -> No
     assert "already the address of customer c-17" in refusal.value.reason
     assert reachable(n, "heat") == 1
     audience.put_customer(n, amina(email="aMINA@example.com"))  # her own, in another case
+
+
+def test_a_mailbox_asked_for_twice_at_once_goes_to_one_and_the_other_is_told(n: Notifier) -> None:
+    together = Barrier(2)
+
+    def put(who: str, mailbox: str) -> str:
+        together.wait()
+        try:
+            audience.put_customer(n, amina(external_id=who, email=mailbox))
+        except Invalid as refusal:
+            return refusal.reason
+        return who
+
+    with ThreadPoolExecutor(2) as pool:
+        for turn in range(8):
+            names, mailbox = [f"a{turn}", f"b{turn}"], f"same{turn}@example.com"
+            answers = set(pool.map(put, names, [mailbox] * 2))
+            winner = next(name for name in names if name in answers)
+            assert answers == {winner, f"{mailbox} is already the address of customer {winner}"}
 
 
 def test_an_unknown_component_is_refused_and_nothing_is_kept(n: Notifier) -> None:
