@@ -1,7 +1,6 @@
 """What becomes of a mail: each reader gets it once, or the ledger says who did not and why."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -20,34 +19,18 @@ from notifier.domain.delivery import (
     Unknown,
 )
 from notifier.domain.incident import Severity
-from notifier.domain.message import Recipient, Sender
+from notifier.domain.message import Sender
 from notifier.domain.plan import MailTime
 from notifier.ports import Notifier
 from notifier.rendering.renderer import Renderer
 from notifier.services import audience
-from notifier.services.dispatching import LEASE, MailRun, recover
-from notifier.services.incidents import Published
+from notifier.services.dispatching import MailRun
 from notifier.services.unsubscribing import unsubscribe, unsubscribe_links
-from notifier.store import ledger
-from notifier.store.ledger import DeliveryRow
 from tests.fakes import FakeClock, FakeMail, FakePosts
 from tests.services.saying import declare, latest_mail, states
+from tests.services.scripted import Scripted, ledger_of, run, state_of
 
 SECOND = timedelta(seconds=1)
-
-
-class Scripted:
-    """Answers batch after batch from a list, then `Sent`; remembers whom it was asked about."""
-
-    def __init__(self, *outcomes: BatchOutcome) -> None:
-        self.outcomes = list(outcomes)
-        self.asked: list[list[str]] = []
-        self.meanwhile: Callable[[], object] = lambda: None
-
-    def __call__(self, recipients: Sequence[Recipient]) -> BatchOutcome:
-        self.asked.append([recipient.address.partition("@")[0] for recipient in recipients])
-        self.meanwhile()
-        return self.outcomes.pop(0) if self.outcomes else BatchOutcome(Sent("later"))
 
 
 @pytest.fixture
@@ -58,23 +41,6 @@ def script() -> Scripted:
 @pytest.fixture
 def mail(script: Scripted) -> FakeMail:
     return FakeMail(answer=script)
-
-
-def ledger_of(n: Notifier, said: Published) -> dict[str, DeliveryRow]:
-    """The ledger of an incident by the customer's external id."""
-    with n.db.read() as connection:
-        rows = ledger.list_deliveries(
-            connection, said.incident.id, state=None, after=(0, 0), limit=1000
-        )
-    return {row.external_id: row for row in rows}
-
-
-def state_of(n: Notifier, said: Published) -> dict[str, State]:
-    return {reader: row.state for reader, row in ledger_of(n, said).items()}
-
-
-def run(n: Notifier) -> Any:
-    return MailRun(n).run()
 
 
 def test_every_reader_gets_one_mail(
@@ -245,104 +211,6 @@ def test_who_is_given_up_is_rejected_with_the_reason(
         State.REJECTED,
         "given up, too late to be of use: full",
     )
-
-
-class Killed(BaseException):
-    """The end of a process in the middle of a call: nothing behind it runs."""
-
-
-def kill() -> None:
-    raise Killed
-
-
-def die(n: Notifier, script: Scripted) -> list[str]:
-    """Be killed during the next call; whom it was for."""
-    script.meanwhile = kill
-    with pytest.raises(Killed):
-        run(n)
-    script.meanwhile = lambda: None
-    return script.asked[-1]
-
-
-def restarted(n: Notifier) -> Notifier:
-    """The process that comes after, which is another one."""
-    return replace(n, node="after the restart")
-
-
-def test_a_batch_in_flight_when_its_sender_died_is_unknown_and_the_rest_goes_on(
-    n: Notifier, add_customers: Any, mail: FakeMail, clock: FakeClock, script: Scripted
-) -> None:
-    add_customers(25)
-    said = declare(n)
-    lost = die(n, script)
-    assert len(lost) == 10
-    assert states(n, said) == {State.SENDING: 10}
-
-    n = restarted(n)
-    assert recover(n, alone=True) == (0, 1)
-    run(n)
-    assert Counter(mail.addresses) == Counter(
-        made.email for made in add_customers.made if made.external_id not in lost
-    )
-    assert states(n, said) == {State.UNKNOWN: 10, State.ACCEPTED: 15}
-    clock.move(days=1)
-    assert recover(n, alone=True) == (0, 0)
-    run(n)
-    assert len(mail.sent) == 15
-    assert latest_mail(n, said).state == State.ACCEPTED
-
-
-def test_a_retry_in_flight_when_its_sender_died_loses_only_those_in_it(
-    n: Notifier, add_customers: Any, script: Scripted, clock: FakeClock, mail: FakeMail
-) -> None:
-    add_customers(4)
-    script.outcomes = [BatchOutcome(Sent("1"), {2: Retry("busy")})]
-    said = declare(n)
-    clock.now = run(n)
-    assert die(n, script) == ["c2"]
-    n = restarted(n)
-    recover(n, alone=True)
-    run(n)
-    assert state_of(n, said)["c2"] == State.UNKNOWN
-    assert states(n, said) == {State.ACCEPTED: 3, State.UNKNOWN: 1}
-    assert len(mail.sent) == 3
-
-
-def test_the_last_batch_lost_leaves_the_mail_settled(
-    n: Notifier, add_customers: Any, script: Scripted
-) -> None:
-    add_customers(4)
-    said = declare(n)
-    die(n, script)
-    n = restarted(n)
-    recover(n, alone=True)
-    assert run(n) is None
-    assert latest_mail(n, said).state == State.UNKNOWN
-
-
-LATE: list[tuple[BatchOutcome, dict[State, int]]] = [
-    (BatchOutcome(Sent("9")), {State.ACCEPTED: 3}),
-    (BatchOutcome(Sent("9"), {1: Rejected("no")}), {State.ACCEPTED: 2, State.REJECTED: 1}),
-    (BatchOutcome(Rejected("no")), {State.REJECTED: 3}),
-]
-
-
-def test_a_late_answer_for_a_batch_is_the_truth(
-    n: Notifier, add_customers: Any, script: Scripted, clock: FakeClock
-) -> None:
-    def lease_ends() -> None:
-        script.meanwhile = lambda: None
-        clock.now += LEASE + SECOND
-        assert recover(n, alone=False) == (0, 1)
-        assert states(n, said) == {State.UNKNOWN: 3}
-
-    add_customers(3)
-    for outcome, expected in LATE:
-        script.meanwhile = lease_ends
-        script.outcomes = [outcome]
-        said = declare(n)
-        run(n)
-        assert states(n, said) == expected
 
 
 def test_mails_leave_at_their_time_and_not_before(
