@@ -24,6 +24,10 @@ EXPLANATION_MAX = 5000
 NAME_MAX = 120
 SLUG_MAX = 60
 
+# They make a name read as another one (Unicode TR 36 §2.5). Marks and isolates, which honest
+# Urdu and Arabic text needs, stay allowed.
+_OVERRIDES = "\u202d\u202e"
+
 
 def line(field: str, value: str, *, limit: int) -> str:
     """One line of text, trimmed and in NFC. Raises Invalid.
@@ -67,6 +71,11 @@ def _normalised(field: str, value: str, *, limit: int) -> str:
             raise Invalid(
                 field,
                 f"contains U+{ord(character):04X}, which is not a character that can be shown",
+            )
+        if character in _OVERRIDES:
+            raise Invalid(
+                field,
+                f"contains U+{ord(character):04X}, which shows text in another order than it has",
             )
     return value
 

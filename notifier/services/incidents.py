@@ -19,6 +19,7 @@ from notifier.store.people import Component
 
 _LONGEST_DELAY = timedelta(days=1)
 _LONGEST_AHEAD = timedelta(days=30)
+_LONGEST_AGO = timedelta(days=366)
 
 
 class NotFound(LookupError):
@@ -322,4 +323,6 @@ def _started(value: datetime | None, now: datetime) -> datetime:
         raise Invalid("started_at", "has no zone: write it as 2026-11-22T16:00:00+05:00")
     if value > now:
         raise Invalid("started_at", f"is in the future: {value.isoformat()}")
+    if value < now - _LONGEST_AGO:
+        raise Invalid("started_at", f"is more than a year ago: {value.isoformat()}")
     return value

@@ -104,6 +104,7 @@ WRONG_INCIDENTS: list[tuple[str, dict[str, Any]]] = [
     ("title", {"title": "No\r\nBcc: all@example.com"}),
     ("title", {"title": ""}),
     ("started_at", {"started_at": FakeClock().now + MINUTE}),
+    ("started_at", {"started_at": FakeClock().now - 600_000 * MINUTE}),
     ("started_at", {"started_at": FakeClock().now.replace(tzinfo=None)}),
 ]
 

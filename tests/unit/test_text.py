@@ -13,6 +13,7 @@ NOWHERE = [
     ("escape", "No \x1b[31mwater"),
     ("C1 control", "No\x9bwater"),
     ("private use", "No \ue000 water"),
+    ("an override of direction", "No \u202e water"),
     ("supplementary private use", "No \U000f0000 water"),
     ("half a surrogate pair", "No \ud83d water"),
     ("noncharacter", "No \ufdd0 water"),
