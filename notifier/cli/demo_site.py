@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -36,6 +36,8 @@ _START_SECONDS = 15.0
 _DELIVER_SECONDS = 12.0
 _MAIL_AFTER = timedelta(seconds=2)
 _THREADS = 8
+#: What `notifier sandbox` says once it listens.
+_LISTENS = re.compile(r"(?P<http>http://\S+)\s.*?(?P<smtp>smtp://\S+)\s", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,33 +165,44 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 @contextmanager
 def _sandbox(folder: Path) -> Iterator[tuple[str, str]]:
     """A sandbox of our own; (address of X and SendGrid, address of the mail server)."""
-    http, smtp = (_port(urlsplit(url).port or 0) for url in (SANDBOX_HTTP, SANDBOX_SMTP))
-    command = [sys.executable, "-m", "notifier", "sandbox", "--port", str(http)]
-    command += ["--smtp-port", str(smtp), "--log", str(folder / "sandbox.jsonl")]
+    usual = (urlsplit(SANDBOX_HTTP).port or 0, urlsplit(SANDBOX_SMTP).port or 0)
     output = folder / "sandbox.out"
-    with output.open("wb") as out:
-        # A session of its own: Ctrl-C ends the site first, then we end the sandbox.
-        process = subprocess.Popen(  # noqa: S603 (our own command)
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-        )
+    process, addresses = _start_sandbox(folder, output, usual)
+    if addresses is None:
+        process, addresses = _start_sandbox(folder, output, (0, 0))
+    if addresses is None:
+        said = output.read_text("utf-8", "replace").strip() or "it says nothing"
+        raise click.ClickException(f"the sandbox did not start: {said}")
     try:
-        _wait_until_up(process, f"http://127.0.0.1:{http}", output)
-        yield f"http://127.0.0.1:{http}", f"smtp://127.0.0.1:{smtp}"
+        yield addresses
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], url: str, output: Path) -> None:
+def _start_sandbox(
+    folder: Path, output: Path, ports: tuple[int, int]
+) -> tuple[subprocess.Popen[bytes], tuple[str, str] | None]:
+    """The process and where it says that it listens; None when it has ended instead.
+
+    It is asked, and not its port: at that port somebody else's sandbox might answer.
+    """
+    command = [sys.executable, "-u", "-m", "notifier", "sandbox", "--port", str(ports[0])]
+    command += ["--smtp-port", str(ports[1]), "--log", str(folder / "sandbox.jsonl")]
+    with output.open("wb") as out:
+        # A session of its own: Ctrl-C ends the site first, then we end the sandbox.
+        process = subprocess.Popen(  # noqa: S603 (our own command)
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
     end = time.monotonic() + _START_SECONDS
-    while process.poll() is None and time.monotonic() < end:
-        try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=1):  # noqa: S310 (our own)
-                return
-        except OSError:
-            time.sleep(0.05)
-    said = output.read_text("utf-8", "replace").strip()
-    raise click.ClickException(f"the sandbox did not start: {said or 'it does not answer'}")
+    while time.monotonic() < end and process.poll() is None:
+        said = output.read_text("utf-8", "replace")
+        if found := _LISTENS.search(said):
+            return process, (found["http"], found["smtp"])
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    return process, None
 
 
 def _port(wanted: int) -> int:

@@ -99,11 +99,11 @@ class MailRun:
             elif isinstance(claimed, ClaimedBatch):
                 finished = claimed, self._send(claimed)
             else:
-                return claimed
+                return self._finish()
 
     def _settle_and_claim(
         self, finished: tuple[ClaimedBatch, BatchOutcome] | None
-    ) -> ClaimedBatch | Unrendered | datetime | None:
+    ) -> ClaimedBatch | Unrendered | None:
         """Write the last batch's outcome and take the next readers, with one commit for both."""
         n = self._n
         now = n.clock()
@@ -113,12 +113,18 @@ class MailRun:
             if not self._goes_on():
                 return None
             lease = Lease(n.node, now, now + LEASE)
-            claimed = fanout.claim_batch(
+            return fanout.claim_batch(
                 connection, channel=n.mail.name, size=n.mail.batch_size, lease=lease
             )
-            if claimed is not None:
-                return claimed
-            finishing.finish_done(connection, now=now)
+
+    def _finish(self) -> datetime | None:
+        """Settle the mails that have nobody left; when the next one will be due.
+
+        In a transaction after the last batch's: of two workers who end a fan-out together,
+        neither sees the other's end before it is committed, but the later one sees both.
+        """
+        with self._n.db.transaction() as connection:
+            finishing.finish_done(connection, now=self._n.clock())
             return outbox.next_due(connection, "mail")
 
     def _freeze(self, variant: Unrendered) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,11 +24,7 @@ from notifier.ports import Notifier
 from notifier.store import people
 from tests.processes import NOTIFIER, free_port, request_json
 
-pytestmark = [
-    pytest.mark.slow,
-    # The demo uses a sandbox that runs already at its usual port: another test's would be one.
-    pytest.mark.xdist_group("the usual ports"),
-]
+pytestmark = pytest.mark.slow
 
 
 def environ(tmp_path: Path) -> dict[str, str]:
@@ -138,6 +135,15 @@ def test_it_works_where_the_usual_ports_are_taken(tmp_path: Path) -> None:
             url = said(r"http://\S+(?=\n)", text)
             assert not url.endswith(f":{port}")
             assert status_of(f"{url}/healthz") == 200
+
+
+def test_demos_that_start_together_keep_apart(tmp_path: Path) -> None:
+    folders = [tmp_path / str(i) for i in range(3)]
+    for folder in folders:
+        folder.mkdir()
+    with ThreadPoolExecutor(3) as pool:
+        for shown in pool.map(once, folders):
+            assert "Every message arrived once: 1 post and 14 mails." in shown
 
 
 def test_kept_data_is_gone_on_with(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ CORPUS = [
     "&lt;script&gt;alert(1)&lt;/script&gt;",
     "<!--<script>alert(1)//-->",
     "]]><script>alert(1)</script>",
-    "\u202egnirts\u202c <b>bold</b>",
+    "\u2067gnirts\u2069 <b>bold</b>",
     "\uff1cscript\uff1ealert(1)\uff1c/script\uff1e",
 ]  # fmt: skip
 DECLARE = "/admin/declare"
