@@ -29,7 +29,7 @@ from notifier.ports import (
 )
 from notifier.queueing.embedded import EmbeddedEngine, RunLane
 from notifier.rendering.renderer import Renderer
-from notifier.services import dispatching
+from notifier.services import leases, mailing, posting
 from notifier.settings import Settings, SettingsError
 from notifier.store.db import Database, open_database
 
@@ -80,10 +80,10 @@ def build(
 
 def start_engine(n: Notifier, engine: EmbeddedEngine, *, alone: bool) -> None:
     """Begin to deliver in this process; `alone` says that no other one does."""
-    lanes: dict[str, RunLane] = {name: partial(dispatching.run_posts, n, name) for name in n.posts}
-    lanes[n.mail.name] = dispatching.MailRun(n, goes_on=engine.goes_on).run
-    dispatching.recover(n, alone=alone)
-    engine.start(lanes, upkeep=partial(dispatching.recover, n, alone=False))
+    lanes: dict[str, RunLane] = {name: partial(posting.run_posts, n, name) for name in n.posts}
+    lanes[n.mail.name] = mailing.MailRun(n, goes_on=engine.goes_on).run
+    leases.recover(n, alone=alone)
+    engine.start(lanes, upkeep=partial(leases.recover, n, alone=False))
 
 
 def _post_channels(

@@ -16,7 +16,6 @@ from sqlalchemy import (
     Connection,
     Row,
     Table,
-    bindparam,
     func,
     insert,
     select,
@@ -53,46 +52,8 @@ class DispatchRow:
     settled_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedPost:
-    """A post that we alone may send now."""
-
-    id: int
-    text: str
-    attempt: int
-    first_due: datetime
-    fence: int
-
-
 # Built once, like those of store/incidents.py: they stand between the press and the post.
 _ADD = insert(dispatches).returning(dispatches.c.id)
-
-_NEXT_POST = (
-    select(dispatches.c.id)
-    .where(
-        dispatches.c.lane == "post",
-        dispatches.c.channel == bindparam("channel"),
-        is_open(dispatches),
-        dispatches.c.state == State.PLANNED,
-        dispatches.c.due_at <= bindparam("now"),
-    )
-    .order_by(dispatches.c.priority.desc(), dispatches.c.id)
-    .limit(1)
-    .with_for_update(skip_locked=True)
-)
-
-_CLAIM_POST = (
-    update(dispatches)
-    .where(dispatches.c.id == bindparam("post"))
-    .values(
-        state=State.SENDING,
-        attempt=dispatches.c.attempt + 1,
-        fence=dispatches.c.fence + 1,
-        lease_owner=bindparam("node"),
-        lease_until=bindparam("until"),
-    )
-    .returning(dispatches.c.text, dispatches.c.attempt, dispatches.c.first_due, dispatches.c.fence)
-)
 
 
 def add(
@@ -145,52 +106,6 @@ def supersede_waiting(
         .where(dispatches.c.incident_id == incident_id, dispatches.c.state == State.PLANNED)
         .values(state=State.SUPERSEDED, reason=reason, settled_at=now)
     )
-
-
-def claim_post(
-    connection: Connection, channel: str, *, now: datetime, node: str, lease_until: datetime
-) -> ClaimedPost | None:
-    """Take the post of this channel that should leave first, or None when none is due."""
-    dispatch_id = connection.scalars(_NEXT_POST, {"channel": channel, "now": now}).one_or_none()
-    if dispatch_id is None:
-        return None
-    taken = {"post": dispatch_id, "node": node, "until": lease_until}
-    row = connection.execute(_CLAIM_POST, taken).one()
-    return ClaimedPost(dispatch_id, row.text, row.attempt, row.first_due, row.fence)
-
-
-def settle_post(
-    connection: Connection,
-    post: ClaimedPost,
-    *,
-    state: State,
-    reference: str,
-    reason: str,
-    due_at: datetime,
-    now: datetime,
-) -> bool:
-    """Write what became of a claimed post; False when somebody else has taken it since.
-
-    A post whose lease ran out meanwhile is `unknown`; the late answer is the truth and wins.
-    """
-    result = connection.execute(
-        update(dispatches)
-        .where(
-            dispatches.c.id == post.id,
-            dispatches.c.fence == post.fence,
-            dispatches.c.state.in_([State.SENDING, State.UNKNOWN]),
-        )
-        .values(
-            state=state,
-            reference=reference,
-            reason=reason,
-            due_at=due_at,
-            lease_owner=None,
-            lease_until=None,
-            settled_at=None if state is State.PLANNED else now,
-        )
-    )
-    return result.rowcount == 1
 
 
 def next_due(connection: Connection, lane: Lane, channel: str | None = None) -> datetime | None:

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from notifier.domain.delivery import State
-from notifier.services.dispatching import MailRun
+from notifier.services.mailing import MailRun
 from notifier.store import ledger
 from tests.bench.house import declare, open_notifier
 

@@ -11,7 +11,7 @@ from typing import Any
 from notifier.channels._mime import Template
 from notifier.domain.delivery import BatchOutcome, Sent
 from notifier.domain.message import GREETING, UNSUBSCRIBE, Mail, Recipient
-from notifier.services.dispatching import MailRun
+from notifier.services.mailing import MailRun
 from tests.bench.house import declare, open_notifier
 
 _TAGS = {

@@ -124,7 +124,7 @@ def test_no_credential_is_ever_printed(tmp_path: Path) -> None:
             assert declared.returncode == 1
             serving.stop()
     said = serving.output.read_text() + declared.stdout + declared.stderr
-    assert "notifier.services.dispatching" in said
+    assert "notifier.services.posting" in said
     assert "geheim" not in said
     assert SECRET not in said
 

@@ -11,8 +11,9 @@ from notifier.domain.incident import Severity, Status
 from notifier.domain.plan import MailTime
 from notifier.ports import Notifier
 from notifier.services import incidents
-from notifier.services.dispatching import MailRun, run_posts
 from notifier.services.incidents import Declaration, Expected, Published, RepeatGuard, Words
+from notifier.services.mailing import MailRun
+from notifier.services.posting import run_posts
 from notifier.services.reports import MailReport, PostReport, report
 
 HOUR = timedelta(hours=1)

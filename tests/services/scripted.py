@@ -8,8 +8,8 @@ from datetime import datetime
 from notifier.domain.delivery import BatchOutcome, Sent, State
 from notifier.domain.message import Recipient
 from notifier.ports import Notifier
-from notifier.services.dispatching import MailRun
 from notifier.services.incidents import Published
+from notifier.services.mailing import MailRun
 from notifier.store import ledger
 from notifier.store.ledger import DeliveryRow
 

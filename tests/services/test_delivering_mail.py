@@ -24,7 +24,7 @@ from notifier.domain.plan import MailTime
 from notifier.ports import Notifier
 from notifier.rendering.renderer import Renderer
 from notifier.services import audience
-from notifier.services.dispatching import MailRun
+from notifier.services.mailing import MailRun
 from notifier.services.unsubscribing import unsubscribe, unsubscribe_links
 from tests.fakes import FakeClock, FakeMail, FakePosts
 from tests.services.saying import declare, latest_mail, states

@@ -12,8 +12,9 @@ from notifier.domain.delivery import USEFUL_FOR, Outcome, Rejected, Retry, Sent,
 from notifier.domain.incident import Severity, Status
 from notifier.ports import Notifier
 from notifier.services import audience
-from notifier.services.dispatching import LEASE, recover, run_posts
 from notifier.services.incidents import Published
+from notifier.services.leases import LEASE, recover
+from notifier.services.posting import run_posts
 from notifier.services.reports import report
 from notifier.settings import Settings
 from notifier.store.db import Database

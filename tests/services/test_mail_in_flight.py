@@ -9,7 +9,7 @@ import pytest
 
 from notifier.domain.delivery import BatchOutcome, Rejected, Retry, Sent, State
 from notifier.ports import Notifier
-from notifier.services.dispatching import LEASE, recover
+from notifier.services.leases import LEASE, recover
 from tests.fakes import FakeClock, FakeMail
 from tests.services.saying import declare, latest_mail, states
 from tests.services.scripted import Scripted, run, state_of

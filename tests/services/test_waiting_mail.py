@@ -14,8 +14,8 @@ from notifier.domain.plan import MailTime, Reason
 from notifier.domain.text import Invalid
 from notifier.ports import Notifier
 from notifier.services import waiting_mail
-from notifier.services.dispatching import MailRun
 from notifier.services.incidents import Conflict, Expected, NotFound, Published, Words
+from notifier.services.mailing import MailRun
 from notifier.services.reports import report
 from tests.fakes import FakeClock, FakeMail
 from tests.services.saying import HOUR, declare, latest_mail, latest_post, say, words

@@ -14,10 +14,10 @@ from notifier.domain.delivery import State
 from notifier.domain.message import Mail, Sender
 from notifier.ports import Notifier
 from notifier.services import audience
-from notifier.services.dispatching import MailRun
-from notifier.store import fanout, ledger, outbox
+from notifier.services.mailing import MailRun
+from notifier.store import fanout, ledger, outbox, posts
 from notifier.store.fanout import ClaimedBatch, Lease
-from notifier.store.outbox import ClaimedPost
+from notifier.store.posts import ClaimedPost
 from tests.fakes import FakeMail
 from tests.services.saying import declare, latest_mail, latest_post, states
 
@@ -28,7 +28,7 @@ LEASE = timedelta(seconds=120)
 def claim_post(n: Notifier, node: str = "one") -> ClaimedPost | None:
     with n.db.transaction() as connection:
         until = n.clock() + LEASE
-        return outbox.claim_post(connection, "x", now=n.clock(), node=node, lease_until=until)
+        return posts.claim_post(connection, "x", now=n.clock(), node=node, lease_until=until)
 
 
 def claim_batch(n: Notifier, node: str = "one", size: int = 7) -> ClaimedBatch | None:
@@ -41,7 +41,7 @@ def claim_batch(n: Notifier, node: str = "one", size: int = 7) -> ClaimedBatch |
 
 def settle(n: Notifier, post: ClaimedPost, state: State, reason: str = "") -> bool:
     with n.db.transaction() as connection:
-        return outbox.settle_post(
+        return posts.settle_post(
             connection,
             post,
             state=state,
@@ -186,7 +186,7 @@ def test_a_lease_that_ended_is_unknown_and_its_late_answer_still_counts(n: Notif
 def claim_and_fail(n: Notifier) -> None:
     until = n.clock() + LEASE
     with n.db.transaction() as connection:
-        outbox.claim_post(connection, "x", now=n.clock(), node="one", lease_until=until)
+        posts.claim_post(connection, "x", now=n.clock(), node="one", lease_until=until)
         lease = Lease("one", n.clock(), until)
         fanout.claim_batch(connection, channel=n.mail.name, size=3, lease=lease)
         raise ZeroDivisionError
@@ -213,7 +213,7 @@ def test_nothing_is_claimed_for_another_channel(n: Notifier) -> None:
         assert fanout.claim_batch(connection, channel="other", size=3, lease=lease) is None
         until = n.clock() + LEASE
         assert (
-            outbox.claim_post(connection, "other", now=n.clock(), node="a", lease_until=until)
+            posts.claim_post(connection, "other", now=n.clock(), node="a", lease_until=until)
             is None
         )
 

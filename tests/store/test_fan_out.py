@@ -14,7 +14,7 @@ from notifier.domain.delivery import BatchOutcome, Sent, State
 from notifier.domain.message import Recipient
 from notifier.ports import Notifier
 from notifier.services import audience
-from notifier.services.dispatching import MailRun
+from notifier.services.mailing import MailRun
 from notifier.services.unsubscribing import unsubscribe, unsubscribe_links
 from notifier.store.schema import customers
 from tests.fakes import FakeMail

@@ -6,7 +6,7 @@ from sqlalchemy import delete
 
 from notifier.domain.delivery import BatchOutcome, Rejected, Sent, State
 from notifier.ports import Notifier
-from notifier.services.dispatching import MailRun
+from notifier.services.mailing import MailRun
 from notifier.store import ledger
 from notifier.store.ledger import DeliveryRow
 from notifier.store.schema import customers

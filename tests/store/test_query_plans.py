@@ -13,7 +13,9 @@ from notifier.app import build
 from notifier.domain.delivery import BatchOutcome, Retry, Sent, State
 from notifier.domain.plan import MailTime
 from notifier.ports import Notifier
-from notifier.services.dispatching import MailRun, recover, run_posts
+from notifier.services.leases import recover
+from notifier.services.mailing import MailRun
+from notifier.services.posting import run_posts
 from notifier.settings import Settings
 from notifier.store import ledger, outbox
 from notifier.store.db import Database

@@ -13,7 +13,7 @@ from flask import Flask
 
 from notifier.domain.access import Role
 from notifier.ports import Notifier
-from notifier.services import dispatching, waiting_mail
+from notifier.services import mailing, posting, waiting_mail
 from notifier.services.importing import COLUMNS, import_customers
 from notifier.services.incidents import Published
 from tests.fakes import FakeClock, FakeMail, FakePosts
@@ -116,9 +116,9 @@ def test_an_incident_shows_what_became_of_each_message(
 ) -> None:
     add_readers(n, 3)
     program.post("/incidents", {**DECLARATION, "started_at": "2026-11-22T12:00:00+05:00"})
-    dispatching.run_posts(n, "x")
+    posting.run_posts(n, "x")
     clock.move(minutes=10)
-    dispatching.MailRun(n).run()
+    mailing.MailRun(n).run()
     response = program.get("/incidents/1")
     assert response.status_code == 200
     incident = response.json
@@ -185,7 +185,7 @@ def test_the_ledger_comes_page_by_page(
     add_readers(n, 1_201)
     program.post("/incidents", DECLARATION)
     clock.move(minutes=10)
-    dispatching.MailRun(n).run()
+    mailing.MailRun(n).run()
     seen: list[dict[str, Any]] = []
     sizes = []
     cursor = ""

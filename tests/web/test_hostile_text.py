@@ -10,7 +10,8 @@ from notifier.domain.audience import customer
 from notifier.domain.text import TITLE_MAX
 from notifier.ports import Notifier
 from notifier.services import audience
-from notifier.services.dispatching import MailRun, run_posts
+from notifier.services.mailing import MailRun
+from notifier.services.posting import run_posts
 from tests.fakes import FakeClock
 from tests.web.pages import LintingClient, Page
 

@@ -11,8 +11,9 @@ from notifier.domain.delivery import BatchOutcome, Rejected, Retry, Sent, State,
 from notifier.domain.message import Recipient
 from notifier.ports import Notifier
 from notifier.services import reports
-from notifier.services.dispatching import MailRun, run_posts
 from notifier.services.incidents import Published
+from notifier.services.mailing import MailRun
+from notifier.services.posting import run_posts
 from tests.fakes import FakeClock, FakeMail, FakePosts
 from tests.web.pages import LintingClient, Page
 

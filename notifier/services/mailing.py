@@ -1,74 +1,31 @@
-"""Delivering: claim, send, write down what became of it. Never the connection held in a call.
+"""Delivering mail: claim a page of readers, send, write down what became of each.
 
-The claim is committed before the call, so that a crash leaves a trace; the outcome after it.
-Nothing here raises for what a provider does: that is an outcome.
+As with posts, the claim is committed before the call and the outcome after it, and the database
+connection is never held during the call.
 """
 
 from __future__ import annotations
 
 import logging
-import random
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from notifier.domain.delivery import (
-    BatchOutcome,
-    Outcome,
-    Rejected,
-    Retry,
-    Sent,
-    State,
-    Unknown,
-    next_try,
-)
+from notifier.domain.delivery import BatchOutcome, Outcome
 from notifier.domain.message import Recipient
 from notifier.ports import Notifier, PreparedMail
 from notifier.services.incidents import announcement
+from notifier.services.judging import Verdict, judge
+from notifier.services.leases import LEASE
 from notifier.services.unsubscribing import unsubscribe_links
 from notifier.store import fanout, finishing, incidents, ledger, outbox, people
 from notifier.store.fanout import ClaimedBatch, Lease, Unrendered
 
 _log = logging.getLogger(__name__)
-
-#: Longer than any channel's total time for one call: a batch may take SMTP 18 times its timeout,
-#: which is 3 minutes by default. A lease that ends early is harmless (the
-#: late answer still counts), one that ends late only delays the word "unknown".
-LEASE = timedelta(minutes=5)
-
-#: (state, provider's reference, reason) of one delivery.
-Verdict = tuple[State, str, str]
-
-
-def run_posts(n: Notifier, channel: str) -> datetime | None:
-    """Send every post of a channel that is due; when the next one will be, if any waits."""
-    while True:
-        now = n.clock()
-        with n.db.transaction() as connection:
-            post = outbox.claim_post(
-                connection, channel, now=now, node=n.node, lease_until=now + LEASE
-            )
-            if post is None:
-                return outbox.next_due(connection, "post", channel)
-        outcome = n.posts[channel].send(post.text)
-        now = n.clock()
-        verdict, retry_at = _judge(outcome, attempt=post.attempt, first_due=post.first_due, now=now)
-        state, reference, reason = verdict
-        with n.db.transaction() as connection:
-            outbox.settle_post(
-                connection,
-                post,
-                state=state,
-                reference=reference,
-                reason=reason,
-                due_at=retry_at or now,
-                now=now,
-            )
-        _log.info("post %s on %s: %s %s", post.id, channel, state, reason)
 
 
 class MailRun:
@@ -169,54 +126,21 @@ class MailRun:
         return prepared
 
 
-def recover(n: Notifier, *, alone: bool) -> tuple[int, int]:
-    """Name what a dead claimant left in flight: it is unknown. (posts, batches).
-
-    `alone`: nobody else delivers from this database, so every lease but ours is a dead one's.
-    """
-    now = n.clock()
-    with n.db.transaction() as connection:
-        lost = outbox.give_up_leases(connection, now=now, but_for=n.node if alone else None)
-        finishing.finish_done(connection, now=now)
-    if any(lost):
-        _log.warning("in flight when the sender stopped, now unknown: %s posts, %s batches", *lost)
-    return lost
-
-
 def _record(
     connection: Connection, batch: ClaimedBatch, outcome: BatchOutcome, *, now: datetime
 ) -> None:
     retries: list[datetime] = []
 
-    def judge(one: Outcome) -> Verdict:
-        verdict, at = _judge(one, attempt=batch.attempt, first_due=batch.first_due, now=now)
+    def settle(one: Outcome) -> Verdict:
+        verdict, at = judge(one, attempt=batch.attempt, first_due=batch.first_due, now=now)
         if at:
             retries.append(at)
         return verdict
 
-    rest = judge(outcome.rest)
-    each = {batch.readers[i].seq: judge(one) for i, one in outcome.each.items()}
+    rest = settle(outcome.rest)
+    each = {batch.readers[i].seq: settle(one) for i, one in outcome.each.items()}
     written = ledger.mark(
         connection, batch, rest=rest, each=each, retry_at=min(retries, default=None), now=now
     )
     if not written:
         _log.warning("batch %s was taken by another worker; its outcome is not written", batch.id)
-
-
-def _judge(
-    outcome: Outcome, *, attempt: int, first_due: datetime, now: datetime
-) -> tuple[Verdict, datetime | None]:
-    """The state an outcome leads to, and when to try again where it says so."""
-    match outcome:
-        case Sent(reference):
-            return (State.ACCEPTED, reference, ""), None
-        case Rejected(reason):
-            return (State.REJECTED, "", reason), None
-        case Unknown(reason):
-            return (State.UNKNOWN, "", reason), None
-        case Retry(reason):
-            jitter = random.random()  # noqa: S311 (spreads retries; guards nothing)
-            at = next_try(outcome, attempt=attempt, first_due=first_due, now=now, jitter=jitter)
-            if at is None:
-                return (State.REJECTED, "", f"given up, too late to be of use: {reason}"), None
-            return (State.PLANNED, "", reason), at

@@ -1,0 +1,30 @@
+"""How long a claim holds, and what becomes of one whose claimant is gone."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from notifier.ports import Notifier
+from notifier.store import finishing, outbox
+
+_log = logging.getLogger(__name__)
+
+#: Longer than any channel's total time for one call: a batch may take SMTP 18 times its timeout,
+#: which is 3 minutes by default. A lease that ends early is harmless (the
+#: late answer still counts), one that ends late only delays the word "unknown".
+LEASE = timedelta(minutes=5)
+
+
+def recover(n: Notifier, *, alone: bool) -> tuple[int, int]:
+    """Name what a dead claimant left in flight: it is unknown. (posts, batches).
+
+    `alone`: nobody else delivers from this database, so every lease but ours is a dead one's.
+    """
+    now = n.clock()
+    with n.db.transaction() as connection:
+        lost = outbox.give_up_leases(connection, now=now, but_for=n.node if alone else None)
+        finishing.finish_done(connection, now=now)
+    if any(lost):
+        _log.warning("in flight when the sender stopped, now unknown: %s posts, %s batches", *lost)
+    return lost

@@ -1,0 +1,97 @@
+"""Posts on their way: claiming one, and writing down what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from notifier.domain.delivery import State
+from notifier.store.schema import dispatches, is_open
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedPost:
+    """A post that we alone may send now."""
+
+    id: int
+    text: str
+    attempt: int
+    first_due: datetime
+    fence: int
+
+
+# Built once, like those of store/incidents.py: they stand between the press and the post.
+_NEXT_POST = (
+    select(dispatches.c.id)
+    .where(
+        dispatches.c.lane == "post",
+        dispatches.c.channel == bindparam("channel"),
+        is_open(dispatches),
+        dispatches.c.state == State.PLANNED,
+        dispatches.c.due_at <= bindparam("now"),
+    )
+    .order_by(dispatches.c.priority.desc(), dispatches.c.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+
+_CLAIM_POST = (
+    update(dispatches)
+    .where(dispatches.c.id == bindparam("post"))
+    .values(
+        state=State.SENDING,
+        attempt=dispatches.c.attempt + 1,
+        fence=dispatches.c.fence + 1,
+        lease_owner=bindparam("node"),
+        lease_until=bindparam("until"),
+    )
+    .returning(dispatches.c.text, dispatches.c.attempt, dispatches.c.first_due, dispatches.c.fence)
+)
+
+
+def claim_post(
+    connection: Connection, channel: str, *, now: datetime, node: str, lease_until: datetime
+) -> ClaimedPost | None:
+    """Take the post of this channel that should leave first, or None when none is due."""
+    dispatch_id = connection.scalars(_NEXT_POST, {"channel": channel, "now": now}).one_or_none()
+    if dispatch_id is None:
+        return None
+    taken = {"post": dispatch_id, "node": node, "until": lease_until}
+    row = connection.execute(_CLAIM_POST, taken).one()
+    return ClaimedPost(dispatch_id, row.text, row.attempt, row.first_due, row.fence)
+
+
+def settle_post(
+    connection: Connection,
+    post: ClaimedPost,
+    *,
+    state: State,
+    reference: str,
+    reason: str,
+    due_at: datetime,
+    now: datetime,
+) -> bool:
+    """Write what became of a claimed post; False when somebody else has taken it since.
+
+    A post whose lease ran out meanwhile is `unknown`; the late answer is the truth and wins.
+    """
+    result = connection.execute(
+        update(dispatches)
+        .where(
+            dispatches.c.id == post.id,
+            dispatches.c.fence == post.fence,
+            dispatches.c.state.in_([State.SENDING, State.UNKNOWN]),
+        )
+        .values(
+            state=state,
+            reference=reference,
+            reason=reason,
+            due_at=due_at,
+            lease_owner=None,
+            lease_until=None,
+            settled_at=None if state is State.PLANNED else now,
+        )
+    )
+    return result.rowcount == 1
