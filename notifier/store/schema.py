@@ -19,6 +19,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -100,8 +101,10 @@ customers = Table(
     Column("unsubscribed_at", Instant),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    # 0: told before all others (medical dependence, accessibility); 1: everybody else.
+    Column("wave", Integer, nullable=False, server_default="1"),
     # A fan-out walks its audience variant by variant along this index.
-    Index("ix_customers_variant", "language", "time_zone", "id"),
+    Index("ix_customers_variant", "wave", "language", "time_zone", "id"),
     # Who changed during a fan-out is looked for at its end.
     Index("ix_customers_updated", "updated_at"),
 )
@@ -180,7 +183,14 @@ dispatches = Table(
     Column("lease_until", Instant),
     # Grows with each claim; a claimant whose fence is old may no longer write.
     Column("fence", Integer, nullable=False, server_default="0"),
+    # When an unknown post is looked into next; null when nobody but an operator can settle it.
+    Column("look_at", Instant),
+    # A newer update of the incident was published: whoever this one has not reached gets that one.
+    Column("replaced", Boolean, nullable=False, server_default=text("false")),
+    # When a page of this mail was claimed last: no mail waits behind another for long.
+    Column("served_at", Instant),
     # Where the fan-out of a mail stands.
+    Column("cursor_wave", Integer, nullable=False, server_default="0"),
     Column("cursor_language", Text, nullable=False, server_default=""),
     Column("cursor_time_zone", Text, nullable=False, server_default=""),
     Column("cursor_customer", BigInteger, nullable=False, server_default="0"),
@@ -197,6 +207,12 @@ dispatches = Table(
         "due_at",
         sqlite_where=text("state IN ('planned', 'sending')"),
         postgresql_where=text("state IN ('planned', 'sending')"),
+    ),
+    Index(
+        "ix_dispatches_look",
+        "look_at",
+        sqlite_where=text("look_at IS NOT NULL"),
+        postgresql_where=text("look_at IS NOT NULL"),
     ),
 )
 
@@ -230,6 +246,9 @@ batches = Table(
     Column("fence", Integer, nullable=False, server_default="1"),
     Column("claimed_at", Instant, nullable=False),
     Column("settled_at", Instant),
+    # When its unknown readers are looked into; null when it has none, or when nobody but an
+    # operator can settle them.
+    Column("look_at", Instant),
     UniqueConstraint("dispatch_id", "first_seq"),
     CheckConstraint("first_seq <= last_seq", name="range"),
     Index(
@@ -237,6 +256,12 @@ batches = Table(
         "due_at",
         sqlite_where=text("state IN ('planned', 'sending')"),
         postgresql_where=text("state IN ('planned', 'sending')"),
+    ),
+    Index(
+        "ix_batches_look",
+        "look_at",
+        sqlite_where=text("look_at IS NOT NULL"),
+        postgresql_where=text("look_at IS NOT NULL"),
     ),
 )
 
@@ -257,6 +282,14 @@ deliveries = Table(
     PrimaryKeyConstraint("dispatch_id", "seq"),
     # No second mail of one dispatch to one customer; and a customer's own history.
     Index("uq_deliveries_customer", "customer_id", "dispatch_id", unique=True),
+    # What is unknown is listed for the operator until somebody or something settles it.
+    Index(
+        "ix_deliveries_unknown",
+        "dispatch_id",
+        "seq",
+        sqlite_where=text("state = 'unknown'"),
+        postgresql_where=text("state = 'unknown'"),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -269,6 +302,101 @@ def is_open(table: Table) -> ColumnElement[bool]:
     """
     return table.c.state.in_([literal_column("'planned'"), literal_column("'sending'")])
 
+
+# Addresses that get no mail, whoever's they are: a provider said that it does not arrive or is
+# not wanted. `until` is set where that may pass by itself.
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("address_key", Text, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("source", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("until", Instant),
+)
+
+# What providers told us about single mails, so that a repetition is known as one. `applied` is
+# false as long as the mail it speaks of is not in our ledger.
+provider_events = Table(
+    "provider_events",
+    metadata,
+    Column("source", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("dispatch_id", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("happened_at", Instant, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("applied", Boolean, nullable=False, server_default=text("false")),
+    PrimaryKeyConstraint("source", "event_id"),
+    Index("ix_provider_events_received", "received_at"),
+    Index(
+        "ix_provider_events_waiting",
+        "received_at",
+        sqlite_where=text("NOT applied"),
+        postgresql_where=text("NOT applied"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+# How the account of each channel does: shared by all workers, and kept over restarts.
+channel_health = Table(
+    "channel_health",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    # The circuit breaker: closed, open or half_open.
+    Column("breaker", Text, nullable=False, server_default="closed"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("opened_at", Instant),
+    # Nothing is claimed for this channel before then: what a 429 asked for, or the next probe.
+    Column("blocked_until", Instant),
+    # When the last call that was paid for ends, at the channel's rate (GCRA).
+    Column("paid_until", Instant),
+    # The share of mail that this provider gets, 0 to 100.
+    Column("weight", Integer, nullable=False, server_default="100"),
+    Column("weighed_at", Instant),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("changed_at", Instant, nullable=False),
+)
+
+# Calls to each channel by the minute: what failover weighs.
+channel_minutes = Table(
+    "channel_minutes",
+    metadata,
+    Column("channel", Text, nullable=False),
+    Column("minute", Instant, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("slow", Integer, nullable=False),
+    Column("seconds", Float, nullable=False),
+    PrimaryKeyConstraint("channel", "minute"),
+    sqlite_with_rowid=False,
+)
+
+# Who delivers. A node that is not seen any more has lost its leases.
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+
+# One row: what holds for the whole site.
+site = Table(
+    "site",
+    metadata,
+    Column("id", Id, primary_key=True),
+    # While this is set, nothing is claimed. It survives a restart.
+    Column("paused_at", Instant),
+    Column("paused_by", Text, nullable=False, server_default=""),
+    Column("pause_reason", Text, nullable=False, server_default=""),
+    # By what we know this database again; another value means a copy or a restored backup.
+    Column("identity", Text, nullable=False, server_default=""),
+)
 
 users = Table(
     "users",
