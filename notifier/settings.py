@@ -25,6 +25,8 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 
 from notifier.domain.incident import Severity
@@ -113,11 +115,23 @@ class Email(Table):
     """How mail leaves: by which channel, from whom, and how long after the first post."""
 
     provider: str = "sendgrid"
+    #: The provider that stands in while the first one is sick; empty: none.
+    backup: str = ""
+    #: What becomes of mail of which nobody can say whether it left, once `unknown_wait_seconds`
+    #: have passed without an event that settles it: sent again, or held for an operator.
+    unknown_policy: Literal["resend", "hold"] = "hold"
+    unknown_wait_seconds: int = Field(900, ge=0, le=86_400)
     sender: Annotated[str, AfterValidator(_mailbox)] = Field(
         "Notifier <status@example.com>", alias="from"
     )
     reply_to: str = ""
     delay_minutes: Delays = Delays()
+
+    @property
+    def resend_unknown_after(self) -> timedelta | None:
+        """How long after it became unknown a mail is sent again; None: never by itself."""
+        held = self.unknown_policy == "hold"
+        return None if held else timedelta(seconds=self.unknown_wait_seconds)
 
     def delay(self, severity: Severity) -> timedelta:
         """How long after the declaration its mail leaves, unless the operator says otherwise."""
@@ -135,12 +149,25 @@ class Main(Table):
 
     # Not shown, because it may hold a password.
     database_url: str = Field("sqlite:///notifier.db", repr=False)
+    #: Who delivers: `serve` itself, or `notifier work` on any number of machines.
+    queue: Literal["embedded", "distributed"] = "embedded"
     base_url: HttpUrl = "http://127.0.0.1:8000"
     secret_key: SecretStr | None = None
     site: Site = Site()
     posts: Posts = Posts()
     email: Email = Email.model_validate({})
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("queue")
+    @classmethod
+    def _fits_database(cls, queue: str, info: ValidationInfo) -> str:
+        is_sqlite = str(info.data.get("database_url")).startswith("sqlite")
+        if queue == "distributed" and is_sqlite:
+            raise ValueError(
+                "'distributed' needs PostgreSQL: set database_url to postgresql://user@host/name,"
+                " or queue to 'embedded'"
+            )
+        return queue
 
     def key(self) -> bytes:
         """The secret that signs links. Raises SettingsError when it is not set."""

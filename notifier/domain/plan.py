@@ -12,6 +12,9 @@ from notifier.domain.incident import Status
 
 Lane = Literal["post", "mail"]
 
+#: The channel of every mail. Which provider carries it is decided page by page as it leaves.
+EMAIL = "email"
+
 
 class Reason(StrEnum):
     """Why a dispatch leaves when it does, or why there is none. Shown to the operator."""
@@ -42,7 +45,6 @@ class Audience:
     """
 
     posts: Sequence[str]
-    mail: str | None
     has_readers: bool
     waiting: Sequence[datetime] = ()
 
@@ -86,9 +88,7 @@ def plan(
     skips: list[Skip] = []
     if not dispatches:
         skips.append(Skip("post", Reason.NO_CHANNEL))
-    if audience.mail is None:
-        skips.append(Skip("mail", Reason.NO_CHANNEL))
-    elif not audience.has_readers:
+    if not audience.has_readers:
         skips.append(Skip("mail", Reason.NO_READERS))
     else:
         due_at, why = mail_time(
@@ -98,7 +98,7 @@ def plan(
             waiting=audience.waiting,
             now=now,
         )
-        dispatches.append(Dispatch("mail", audience.mail, due_at, why))
+        dispatches.append(Dispatch("mail", EMAIL, due_at, why))
     return Plan(tuple(dispatches), tuple(skips))
 
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from notifier.domain.delivery import (
     Outcome,
     Rejected,
+    Repeated,
     Retry,
     Sent,
     State,
@@ -29,6 +30,8 @@ def judge(
             return (State.ACCEPTED, reference, ""), None
         case Rejected(reason):
             return (State.REJECTED, "", reason), None
+        case Repeated(reason):
+            return (State.ACCEPTED, "", reason), None
         case Unknown(reason):
             return (State.UNKNOWN, "", reason), None
         case Retry(reason):

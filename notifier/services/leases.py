@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from notifier.ports import Notifier
-from notifier.store import finishing, outbox
+from notifier.store import finishing, leases
 
 _log = logging.getLogger(__name__)
 
@@ -23,8 +23,23 @@ def recover(n: Notifier, *, alone: bool) -> tuple[int, int]:
     """
     now = n.clock()
     with n.db.transaction() as connection:
-        lost = outbox.give_up_leases(connection, now=now, but_for=n.node if alone else None)
+        lost = leases.give_up(
+            connection,
+            now=now,
+            node=n.node,
+            alone=alone,
+            look_at_mail=look_at_mail(n, now),
+        )
         finishing.finish_done(connection, now=now)
     if any(lost):
         _log.warning("in flight when the sender stopped, now unknown: %s posts, %s batches", *lost)
     return lost
+
+
+def look_at_mail(n: Notifier, now: datetime) -> datetime | None:
+    """When mail that became unknown now is sent again, if no event has settled it by then.
+
+    None: only an operator settles it.
+    """
+    wait = n.settings.email.resend_unknown_after
+    return now + wait if wait is not None else None

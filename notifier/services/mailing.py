@@ -15,15 +15,15 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from notifier.domain.delivery import BatchOutcome, Outcome
+from notifier.domain.delivery import BatchOutcome, Outcome, State
 from notifier.domain.message import Recipient
 from notifier.ports import Notifier, PreparedMail
 from notifier.services.incidents import announcement
 from notifier.services.judging import Verdict, judge
-from notifier.services.leases import LEASE
+from notifier.services.leases import LEASE, look_at_mail
 from notifier.services.unsubscribing import unsubscribe_links
-from notifier.store import fanout, finishing, incidents, ledger, outbox, people
-from notifier.store.fanout import ClaimedBatch, Lease, Unrendered
+from notifier.store import fanout, finishing, incidents, ledger, outbox, people, retries
+from notifier.store.batches import Claim, ClaimedBatch, Unrendered
 
 _log = logging.getLogger(__name__)
 
@@ -33,11 +33,21 @@ class MailRun:
 
     _VARIANTS_KEPT = 64
 
-    def __init__(self, n: Notifier, *, goes_on: Callable[[], bool] = lambda: True) -> None:
-        """`goes_on` is asked between two batches; a fan-out that is left goes on at the start."""
+    def __init__(
+        self,
+        n: Notifier,
+        *,
+        goes_on: Callable[[], bool] = lambda: True,
+        more: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`goes_on` is asked between two batches; a fan-out that is left goes on at the start.
+
+        `more` is called once in a run that has readers for others too.
+        """
         self._n = n
         self._goes_on = goes_on
-        self._prepared: OrderedDict[int, PreparedMail] = OrderedDict()
+        self._more = more
+        self._prepared: OrderedDict[tuple[str, int], PreparedMail] = OrderedDict()
 
     def run(self) -> datetime | None:
         """Send every mail that is due; when the next one will be, if any waits."""
@@ -48,12 +58,18 @@ class MailRun:
         if due is None or due > self._n.clock():
             return due
         finished: tuple[ClaimedBatch, BatchOutcome] | None = None
+        alone = True
         while True:
             claimed = self._settle_and_claim(finished)
+            if finished:
+                self._n.failpoint("mail.settled")
             finished = None
             if isinstance(claimed, Unrendered):
                 self._freeze(claimed)
             elif isinstance(claimed, ClaimedBatch):
+                if alone and len(claimed.readers) >= self._n.mail.batch_size:
+                    self._more()
+                    alone = False
                 finished = claimed, self._send(claimed)
             else:
                 return self._finish()
@@ -66,13 +82,12 @@ class MailRun:
         now = n.clock()
         with n.db.transaction() as connection:
             if finished:
-                _record(connection, *finished, now=now)
+                _record(n, connection, *finished, now=now)
             if not self._goes_on():
                 return None
-            lease = Lease(n.node, now, now + LEASE)
-            return fanout.claim_batch(
-                connection, channel=n.mail.name, size=n.mail.batch_size, lease=lease
-            )
+            retries.release_unknown(connection, now=now)
+            claim = Claim(n.node, n.mail.name, n.mail.batch_size, now, now + LEASE)
+            return retries.claim_retry(connection, claim) or fanout.claim_page(connection, claim)
 
     def _finish(self) -> datetime | None:
         """Settle the mails that have nobody left; when the next one will be due.
@@ -112,35 +127,55 @@ class MailRun:
             Recipient(f"{batch.dispatch_id}-{seq}", address, name, link(customer_id))
             for seq, customer_id, address, name in batch.readers
         ]
-        return self._prepare(batch.message_id).send(recipients)
+        prepared = self._prepare(batch.channel, batch.message_id)
+        self._n.failpoint("mail.claimed")
+        outcome = prepared.send(recipients)
+        self._n.failpoint("mail.answered")
+        return outcome
 
-    def _prepare(self, message_id: int) -> PreparedMail:
-        if message_id in self._prepared:
-            self._prepared.move_to_end(message_id)
-            return self._prepared[message_id]
+    def _prepare(self, channel: str, message_id: int) -> PreparedMail:
+        variant = channel, message_id
+        if variant in self._prepared:
+            self._prepared.move_to_end(variant)
+            return self._prepared[variant]
         with self._n.db.read() as connection:
             mail = ledger.frozen_mail(connection, message_id)
-        self._prepared[message_id] = prepared = self._n.mail.prepare(mail)
+        prepared = self._n.mail_channels[channel].prepare(mail)
+        self._prepared[variant] = prepared
         if len(self._prepared) > self._VARIANTS_KEPT:
             self._prepared.popitem(last=False)
         return prepared
 
 
 def _record(
-    connection: Connection, batch: ClaimedBatch, outcome: BatchOutcome, *, now: datetime
+    n: Notifier,
+    connection: Connection,
+    batch: ClaimedBatch,
+    outcome: BatchOutcome,
+    *,
+    now: datetime,
 ) -> None:
-    retries: list[datetime] = []
+    retry_times: list[datetime] = []
 
     def settle(one: Outcome) -> Verdict:
         verdict, at = judge(one, attempt=batch.attempt, first_due=batch.first_due, now=now)
         if at:
-            retries.append(at)
+            retry_times.append(at)
         return verdict
 
     rest = settle(outcome.rest)
     each = {batch.readers[i].seq: settle(one) for i, one in outcome.each.items()}
+    states = {state for state, _, _ in (rest, *each.values())}
     written = ledger.mark(
-        connection, batch, rest=rest, each=each, retry_at=min(retries, default=None), now=now
+        connection,
+        batch,
+        rest=rest,
+        each=each,
+        retry_at=min(retry_times, default=None),
+        look_at=look_at_mail(n, now) if State.UNKNOWN in states else None,
+        now=now,
     )
     if not written:
         _log.warning("batch %s was taken by another worker; its outcome is not written", batch.id)
+    elif retry_times and outbox.is_replaced(connection, batch.dispatch_id):
+        retries.drop_replaced(connection, batch.dispatch_id, now=now)

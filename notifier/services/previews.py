@@ -65,7 +65,8 @@ class Preview:
 
     `leaves_at` is when the mail would leave, None when nobody would get one; `why` says why
     then, or why there is none. `usually_at` is when it would leave were nothing asked.
-    `unsubscribed` customers are affected but asked for no mail.
+    `unsubscribed` customers are affected but asked for no mail; to the address of `suppressed`
+    ones none is sent, because it came back or was complained of.
     """
 
     posts: tuple[PostPreview, ...]
@@ -75,6 +76,7 @@ class Preview:
     usually_at: datetime
     reachable: int
     unsubscribed: int
+    suppressed: int
 
 
 def preview(n: Notifier, draft: Draft) -> Preview:
@@ -82,7 +84,7 @@ def preview(n: Notifier, draft: Draft) -> Preview:
     now = n.clock()
     with n.db.read() as connection:
         components = people.list_components(connection, slugs=draft.components)
-        counts = people.count_readers(connection, [c.id for c in components])
+        counts = people.count_readers(connection, [c.id for c in components], now=now)
         said = _announcement(n, connection, draft, components, now)
         waiting = outbox.waiting_mails(connection, draft.incident.id) if draft.incident else []
     delay = n.settings.email.delay(draft.severity)
@@ -93,7 +95,7 @@ def preview(n: Notifier, draft: Draft) -> Preview:
         status=draft.status,
         default_delay=delay,
         asked=draft.mail,
-        audience=Audience(tuple(n.posts), n.mail.name, counts["reachable"] > 0, waiting),
+        audience=Audience(tuple(n.posts), counts["reachable"] > 0, waiting),
         now=now,
     )
     mail, why = _mail_of(planned)
@@ -105,6 +107,7 @@ def preview(n: Notifier, draft: Draft) -> Preview:
         usually_at=usually_at,
         reachable=counts["reachable"],
         unsubscribed=counts["unsubscribed"],
+        suppressed=counts["suppressed"],
     )
 
 

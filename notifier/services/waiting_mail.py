@@ -20,7 +20,8 @@ def send_now(n: Notifier, dispatch_id: int) -> None:
     """Let a waiting mail leave at once. Raises NotFound or Conflict."""
     with n.db.transaction() as connection:
         _change(connection, dispatch_id, **_at(n.clock()))
-    n.doorbell.ring(n.mail.name)
+        n.doorbell.enlist(connection, "mail")
+    n.doorbell.ring("mail")
 
 
 def cancel(n: Notifier, dispatch_id: int, *, by: str) -> None:
@@ -64,10 +65,12 @@ def edit(n: Notifier, dispatch_id: int, words: Words) -> None:
         )
         values: dict[str, Any] = {"edited": notices.to_json(changed)}
         if words.mail != MailTime():
-            values |= _at(words.mail.at or now + (words.mail.delay or timedelta(0)))
+            due = words.mail.at or now + (words.mail.delay or timedelta(0))
+            values |= _at(due)
+            n.doorbell.enlist(connection, "mail", due)
         _change(connection, dispatch_id, **values)
         ledger.thaw(connection, dispatch_id)  # they may just have been frozen
-    n.doorbell.ring(n.mail.name)
+    n.doorbell.ring("mail")
 
 
 def _at(due: datetime) -> dict[str, Any]:

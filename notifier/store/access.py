@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from notifier.domain.access import Role
-from notifier.store.schema import sessions, sign_in_links, tokens, users
+from notifier.store.schema_access import sessions, sign_in_links, tokens, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +148,11 @@ def add_token(
     )
 
 
+# Built once, like those of store/incidents.py: it stands between a program's call and the post.
+_TOKEN = select(tokens.c.name, tokens.c.role).where(tokens.c.token_hash == bindparam("hash"))
+
+
 def find_token(connection: Connection, token_hash: str) -> tuple[str, Role] | None:
     """(name, role) of an API token, or None."""
-    row = connection.execute(
-        select(tokens.c.name, tokens.c.role).where(tokens.c.token_hash == token_hash)
-    ).one_or_none()
+    row = connection.execute(_TOKEN, {"hash": token_hash}).one_or_none()
     return (row.name, Role(row.role)) if row else None

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, literal, select
 
 from notifier.domain.delivery import State
 from notifier.domain.message import Mail, Sender
+from notifier.store.batches import ClaimedBatch
 from notifier.store.db import upsert
-from notifier.store.fanout import ClaimedBatch
 from notifier.store.schema import batches, customers, deliveries, dispatches, messages
 
 
@@ -58,9 +58,11 @@ _MARK_READERS = update(deliveries).where(
     deliveries.c.state.in_(_IN_FLIGHT),
 )
 
+# Whom an event has moved on meanwhile stays there.
 _MARK_READER = update(deliveries).where(
     deliveries.c.dispatch_id == bindparam("dispatch"),
     deliveries.c.seq == bindparam("at_seq"),
+    deliveries.c.state.in_(_IN_FLIGHT) | (deliveries.c.state == bindparam("as_the_rest")),
 )
 
 
@@ -71,29 +73,30 @@ def mark(
     rest: tuple[State, str, str],
     each: Mapping[int, tuple[State, str, str]],
     retry_at: datetime | None,
+    look_at: datetime | None,
     now: datetime,
 ) -> bool:
     """Write what became of a batch; False when its fence is old.
 
     `rest` and `each` (by seq) are (state, reference, reason). With `retry_at`, the readers
-    whose state is `planned` are tried again then.
+    whose state is `planned` are tried again then; with `look_at`, those who are `unknown` are
+    looked into then.
     """
     state, reference, reason = rest
-    settled = connection.execute(
-        _SETTLE_BATCH,
-        {
-            "batch": batch.id,
-            "our_fence": batch.fence,
-            "state": State.PLANNED if retry_at else state,
-            "reference": reference,
-            "reason": reason,
-            "due_at": retry_at or now,
-            "lease_owner": None,
-            "lease_until": None,
-            "settled_at": None if retry_at else now,
-        },
-    )
-    if settled.rowcount != 1:
+    outcome = {
+        "batch": batch.id,
+        "our_fence": batch.fence,
+        "state": State.PLANNED if retry_at else state,
+        "reference": reference,
+        "reason": reason,
+        "due_at": retry_at or now,
+        "lease_owner": None,
+        "lease_until": None,
+        "settled_at": None if retry_at else now,
+    }
+    if look_at:  # else it keeps the time of those who were unknown before
+        outcome["look_at"] = look_at
+    if connection.execute(_SETTLE_BATCH, outcome).rowcount != 1:
         return False
     told: dict[str, Any] = {"state": state, "reason": reason or None}
     if retry_at:
@@ -108,6 +111,7 @@ def mark(
             {
                 "dispatch": batch.dispatch_id,
                 "at_seq": seq,
+                "as_the_rest": state,
                 "state": its_state,
                 "reference": its_reference,
                 "reason": its_reason or None,

@@ -12,10 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
-    Table,
     func,
     insert,
     select,
@@ -24,9 +22,9 @@ from sqlalchemy import (
 
 from notifier.domain.delivery import State
 from notifier.domain.notice import Notice
-from notifier.domain.plan import Dispatch, Lane
-from notifier.store import notices
-from notifier.store.schema import batches, deliveries, dispatches, is_open
+from notifier.domain.plan import Dispatch, Lane, Reason
+from notifier.store import finishing, notices, retries
+from notifier.store.schema import batches, dispatches, is_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +50,22 @@ class DispatchRow:
     settled_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who may send it, and until when others believe that they still do."""
+
+    owner: str
+    until: datetime
+
+
 # Built once, like those of store/incidents.py: they stand between the press and the post.
 _ADD = insert(dispatches).returning(dispatches.c.id)
+
+
+_NEXT_RETRY = select(func.min(batches.c.due_at)).where(
+    is_open(batches), batches.c.state == State.PLANNED
+)
+_NEXT_LOOK = select(func.min(batches.c.look_at)).where(batches.c.look_at.is_not(None))
 
 
 def add(
@@ -65,19 +77,27 @@ def add(
     priority: int,
     text: str | None,
     now: datetime,
+    lease: Lease | None = None,
 ) -> int:
-    """Put a planned dispatch into the outbox; its id. `text` is a post's words."""
+    """Put a planned dispatch into the outbox; its id. `text` is a post's words.
+
+    With `lease` it is claimed as it is written, for the first time.
+    """
     values = {
         "incident_id": incident_id,
         "update_id": update_id,
         "lane": dispatch.lane,
         "channel": dispatch.channel,
-        "state": State.PLANNED,
+        "state": State.SENDING if lease else State.PLANNED,
         "why": dispatch.why,
         "priority": priority,
         "first_due": dispatch.due_at,
         "due_at": dispatch.due_at,
         "text": text,
+        "attempt": 1 if lease else 0,
+        "fence": 1 if lease else 0,
+        "lease_owner": lease.owner if lease else None,
+        "lease_until": lease.until if lease else None,
         "created_at": now,
     }
     dispatch_id: int = connection.scalars(_ADD, values).one()
@@ -97,15 +117,35 @@ def waiting_mails(connection: Connection, incident_id: int) -> list[datetime]:
     )
 
 
-def supersede_waiting(
-    connection: Connection, incident_id: int, *, reason: str, now: datetime
-) -> None:
-    """Whatever of this incident waits is not sent any more: something newer is."""
+def replace_older(connection: Connection, incident_id: int, *, now: datetime) -> None:
+    """Something newer is about to be said: whoever has not been reached gets only that.
+
+    What waits is not sent any more, and a fan-out under way ends after the pages in flight.
+    """
+    mine = dispatches.c.incident_id == incident_id
+    connection.execute(update(dispatches).where(mine).values(replaced=True))
     connection.execute(
         update(dispatches)
-        .where(dispatches.c.incident_id == incident_id, dispatches.c.state == State.PLANNED)
-        .values(state=State.SUPERSEDED, reason=reason, settled_at=now)
+        .where(mine, dispatches.c.state == State.PLANNED)
+        .values(state=State.SUPERSEDED, reason=Reason.REPLACED, settled_at=now)
     )
+    stopped = connection.scalars(
+        update(dispatches)
+        .where(mine, dispatches.c.lane == "mail", dispatches.c.state == State.SENDING)
+        .values(exhausted=True, reason=Reason.REPLACED)
+        .returning(dispatches.c.id)
+    ).all()
+    for dispatch_id in stopped:
+        retries.drop_replaced(connection, dispatch_id, now=now)
+    if stopped:
+        finishing.finish_done(connection, now=now)
+
+
+def is_replaced(connection: Connection, dispatch_id: int) -> bool:
+    """Whether something newer was published than this dispatch says."""
+    query = select(dispatches.c.replaced).where(dispatches.c.id == dispatch_id)
+    replaced: bool = connection.scalars(query).one()
+    return replaced
 
 
 def next_due(connection: Connection, lane: Lane, channel: str | None = None) -> datetime | None:
@@ -122,12 +162,13 @@ def next_due(connection: Connection, lane: Lane, channel: str | None = None) -> 
             | ((dispatches.c.lane == "mail") & ~dispatches.c.exhausted),
         )
     ).one()
-    if lane != "mail":
-        return due
-    retry = connection.scalars(
-        select(func.min(batches.c.due_at)).where(is_open(batches), batches.c.state == State.PLANNED)
+    looks = connection.scalars(
+        select(func.min(dispatches.c.look_at)).where(*mine, dispatches.c.look_at.is_not(None))
     ).one()
-    return min((t for t in (due, retry) if t), default=None)
+    times = [due, looks]
+    if lane == "mail":
+        times += [connection.scalars(query).one() for query in (_NEXT_RETRY, _NEXT_LOOK)]
+    return min((t for t in times if t), default=None)
 
 
 def list_dispatches(connection: Connection, incident_id: int) -> list[DispatchRow]:
@@ -163,50 +204,6 @@ def change_waiting(connection: Connection, dispatch_id: int, **values: Any) -> b
         .values(values)
     )
     return result.rowcount == 1
-
-
-def give_up_leases(
-    connection: Connection, *, now: datetime, but_for: str | None = None
-) -> tuple[int, int]:
-    """Turn what was in flight when its claimant died into `unknown`; (posts, batches).
-
-    With `but_for` (we are alone on this database), every lease that is not this node's has
-    lost its owner; without it, only those whose time is over have.
-    """
-
-    def lost(table: Table) -> list[ColumnElement[bool]]:
-        mine = [is_open(table), table.c.state == State.SENDING, table.c.lease_owner.is_not(None)]
-        return (
-            [*mine, table.c.lease_owner != but_for]
-            if but_for
-            else [*mine, table.c.lease_until < now]
-        )
-
-    gone = {
-        "state": State.UNKNOWN,
-        "settled_at": now,
-        "lease_owner": None,
-        "lease_until": None,
-        "reason": "the sender stopped before the answer came",
-    }
-    posts = connection.execute(update(dispatches).where(*lost(dispatches)).values(gone)).rowcount
-    found = connection.execute(
-        update(batches)
-        .where(*lost(batches))
-        .values(gone)
-        .returning(batches.c.dispatch_id, batches.c.first_seq, batches.c.last_seq)
-    ).all()
-    for dispatch_id, first, last in found:
-        connection.execute(
-            update(deliveries)
-            .where(
-                deliveries.c.dispatch_id == dispatch_id,
-                deliveries.c.seq.between(first, last),
-                deliveries.c.state == State.SENDING,
-            )
-            .values(state=State.UNKNOWN, reason=gone["reason"])
-        )
-    return posts, len(found)
 
 
 def _dispatch(row: Row[Any]) -> DispatchRow:

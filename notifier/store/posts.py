@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, case, select, update
 
 from notifier.domain.delivery import State
 from notifier.store.schema import dispatches, is_open
+from notifier.store.site import is_paused
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ _NEXT_POST = (
         is_open(dispatches),
         dispatches.c.state == State.PLANNED,
         dispatches.c.due_at <= bindparam("now"),
+        ~is_paused(),
     )
     .order_by(dispatches.c.priority.desc(), dispatches.c.id)
     .limit(1)
@@ -63,6 +66,42 @@ def claim_post(
     return ClaimedPost(dispatch_id, row.text, row.attempt, row.first_due, row.fence)
 
 
+_NEXT_UNKNOWN = (
+    select(dispatches.c.id)
+    .where(
+        dispatches.c.channel == bindparam("channel"),
+        dispatches.c.look_at.is_not(None),
+        dispatches.c.look_at <= bindparam("now"),
+        dispatches.c.state == State.UNKNOWN,
+        ~is_paused(),
+    )
+    .order_by(dispatches.c.look_at)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+
+
+def claim_unknown(
+    connection: Connection, channel: str, *, now: datetime, lease_until: datetime
+) -> ClaimedPost | None:
+    """Take the unknown post of this channel that should be looked into first.
+
+    It stays unknown. Who takes it again after `lease_until` has a newer fence.
+    """
+    dispatch_id = connection.scalars(_NEXT_UNKNOWN, {"channel": channel, "now": now}).one_or_none()
+    if dispatch_id is None:
+        return None
+    row = connection.execute(
+        update(dispatches)
+        .where(dispatches.c.id == dispatch_id)
+        .values(fence=dispatches.c.fence + 1, look_at=lease_until)
+        .returning(
+            dispatches.c.text, dispatches.c.attempt, dispatches.c.first_due, dispatches.c.fence
+        )
+    ).one()
+    return ClaimedPost(dispatch_id, row.text, row.attempt, row.first_due, row.fence)
+
+
 def settle_post(
     connection: Connection,
     post: ClaimedPost,
@@ -71,12 +110,19 @@ def settle_post(
     reference: str,
     reason: str,
     due_at: datetime,
+    look_at: datetime | None,
     now: datetime,
 ) -> bool:
     """Write what became of a claimed post; False when somebody else has taken it since.
 
     A post whose lease ran out meanwhile is `unknown`; the late answer is the truth and wins.
+    What should be tried again is superseded instead where a newer update was published since:
+    nothing older is posted after something newer. `look_at` is when an unknown post is looked
+    into.
     """
+    stands: Any = state
+    if state is State.PLANNED:
+        stands = case((dispatches.c.replaced, State.SUPERSEDED.value), else_=State.PLANNED.value)
     result = connection.execute(
         update(dispatches)
         .where(
@@ -85,10 +131,11 @@ def settle_post(
             dispatches.c.state.in_([State.SENDING, State.UNKNOWN]),
         )
         .values(
-            state=state,
+            state=stands,
             reference=reference,
             reason=reason,
             due_at=due_at,
+            look_at=look_at,
             lease_owner=None,
             lease_until=None,
             settled_at=None if state is State.PLANNED else now,

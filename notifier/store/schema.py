@@ -7,9 +7,6 @@ exact words in `messages`.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -17,13 +14,10 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -31,44 +25,8 @@ from sqlalchemy import (
     literal_column,
     text,
 )
-from sqlalchemy.types import TypeDecorator
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-    }
-)
-
-
-class Instant(TypeDecorator[datetime]):
-    """An aware datetime, kept in UTC; SQLite has no zones, so there it is kept as UTC text."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To UTC. Raises ValueError for a datetime without a zone."""
-        if value is None:
-            return None
-        if value.utcoffset() is None:
-            raise ValueError("a time without a zone must not reach the database")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
-        """Back to an aware datetime in UTC."""
-        if value is None:
-            return None
-        aware: datetime = value.replace(tzinfo=UTC) if value.tzinfo is None else value
-        return aware.astimezone(UTC)
-
-
-# SQLite gives AUTOINCREMENT-like row ids only to a column declared INTEGER.
-Id = BigInteger().with_variant(Integer(), "sqlite")
+from notifier.store.metadata import Id, Instant, metadata
 
 component_groups = Table(
     "component_groups",
@@ -396,45 +354,6 @@ site = Table(
     Column("pause_reason", Text, nullable=False, server_default=""),
     # By what we know this database again; another value means a copy or a restored backup.
     Column("identity", Text, nullable=False, server_default=""),
-)
-
-users = Table(
-    "users",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
-    Column("password_hash", Text, nullable=False),
-    Column("role", Text, nullable=False),
-    Column("created_at", Instant, nullable=False),
-)
-
-sessions = Table(
-    "sessions",
-    metadata,
-    Column("token_hash", Text, primary_key=True),
-    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
-    Column("csrf", Text, nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("seen_at", Instant, nullable=False),
-)
-
-# One-time sign-in links (the demo's, and a way in for who lost the password).
-sign_in_links = Table(
-    "sign_in_links",
-    metadata,
-    Column("token_hash", Text, primary_key=True),
-    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
-    Column("expires_at", Instant, nullable=False),
-)
-
-tokens = Table(
-    "tokens",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("token_hash", Text, nullable=False, unique=True),
-    Column("name", Text, nullable=False),
-    Column("role", Text, nullable=False),
-    Column("created_at", Instant, nullable=False),
 )
 
 # What a request with an Idempotency-Key did, so that its repetition does nothing again.

@@ -15,8 +15,8 @@ from notifier.domain.message import Mail, Sender
 from notifier.ports import Notifier
 from notifier.services import audience
 from notifier.services.mailing import MailRun
-from notifier.store import fanout, ledger, outbox, posts
-from notifier.store.fanout import ClaimedBatch, Lease
+from notifier.store import fanout, leases, ledger, outbox, posts, retries
+from notifier.store.batches import Claim, ClaimedBatch
 from notifier.store.posts import ClaimedPost
 from tests.fakes import FakeMail
 from tests.services.saying import declare, latest_mail, latest_post, states
@@ -33,8 +33,8 @@ def claim_post(n: Notifier, node: str = "one") -> ClaimedPost | None:
 
 def claim_batch(n: Notifier, node: str = "one", size: int = 7) -> ClaimedBatch | None:
     with n.db.transaction() as connection:
-        lease = Lease(node, n.clock(), n.clock() + LEASE)
-        claimed = fanout.claim_batch(connection, channel=n.mail.name, size=size, lease=lease)
+        claim = Claim(node, n.mail.name, size, n.clock(), n.clock() + LEASE)
+        claimed = retries.claim_retry(connection, claim) or fanout.claim_page(connection, claim)
     assert claimed is None or isinstance(claimed, ClaimedBatch)
     return claimed
 
@@ -48,6 +48,7 @@ def settle(n: Notifier, post: ClaimedPost, state: State, reason: str = "") -> bo
             reference="",
             reason=reason,
             due_at=n.clock(),
+            look_at=None,
             now=n.clock(),
         )
 
@@ -60,6 +61,7 @@ def mark(n: Notifier, batch: ClaimedBatch, state: State, *, retry: bool = False)
             rest=(state, "ref", ""),
             each={},
             retry_at=n.clock() if retry else None,
+            look_at=None,
             now=n.clock(),
         )
 
@@ -171,8 +173,9 @@ def test_a_lease_that_ended_is_unknown_and_its_late_answer_still_counts(n: Notif
     assert batch is not None
     later = n.clock() + LEASE + timedelta(seconds=1)
     with n.db.transaction() as connection:
-        assert outbox.give_up_leases(connection, now=later) == (1, 1)
-        assert outbox.give_up_leases(connection, now=later) == (0, 0)
+        lost = {"now": later, "node": n.node, "alone": False, "look_at_mail": None}
+        assert leases.give_up(connection, **lost) == (1, 1)
+        assert leases.give_up(connection, **lost) == (0, 0)
     assert claim_post(n) is None
     assert claim_batch(n) is None
     assert latest_post(n, said).state == State.UNKNOWN
@@ -187,8 +190,7 @@ def claim_and_fail(n: Notifier) -> None:
     until = n.clock() + LEASE
     with n.db.transaction() as connection:
         posts.claim_post(connection, "x", now=n.clock(), node="one", lease_until=until)
-        lease = Lease("one", n.clock(), until)
-        fanout.claim_batch(connection, channel=n.mail.name, size=3, lease=lease)
+        fanout.claim_page(connection, Claim("one", n.mail.name, 3, n.clock(), until))
         raise ZeroDivisionError
 
 
@@ -206,11 +208,9 @@ def test_a_claim_that_is_rolled_back_was_never_made(n: Notifier) -> None:
 
 
 @pytest.mark.usefixtures("heat")
-def test_nothing_is_claimed_for_another_channel(n: Notifier) -> None:
+def test_no_post_is_claimed_for_another_channel(n: Notifier) -> None:
     declare(n)
     with n.db.transaction() as connection:
-        lease = Lease("one", n.clock(), n.clock() + LEASE)
-        assert fanout.claim_batch(connection, channel="other", size=3, lease=lease) is None
         until = n.clock() + LEASE
         assert (
             posts.claim_post(connection, "other", now=n.clock(), node="a", lease_until=until)

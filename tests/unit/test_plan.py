@@ -13,7 +13,7 @@ from notifier.domain.plan import Audience, Dispatch, MailTime, Plan, Reason, Ski
 
 NOW = datetime(2026, 11, 22, 8, 12, tzinfo=UTC)
 USUAL = timedelta(minutes=5)
-READERS = Audience(posts=("x",), mail="sendgrid", has_readers=True)
+READERS = Audience(posts=("x",), has_readers=True)
 
 
 def minutes(count: float) -> timedelta:
@@ -35,7 +35,7 @@ POST = Dispatch("post", "x", NOW, Reason.AT_ONCE)
 
 
 def mail(after: float, why: Reason) -> Dispatch:
-    return Dispatch("mail", "sendgrid", NOW + minutes(after), why)
+    return Dispatch("mail", "email", NOW + minutes(after), why)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,6 @@ def mail(after: float, why: Reason) -> Dispatch:
             [POST],
             [Skip("mail", Reason.NO_READERS)],
         ),
-        ({"audience": replace(READERS, mail=None)}, [POST], [Skip("mail", Reason.NO_CHANNEL)]),
         (
             {"audience": replace(READERS, posts=())},
             [mail(5, Reason.BY_SEVERITY)],
@@ -74,9 +73,9 @@ def mail(after: float, why: Reason) -> Dispatch:
             [],
         ),
         (
-            {"audience": Audience(posts=(), mail=None, has_readers=False)},
+            {"audience": Audience(posts=(), has_readers=False)},
             [],
-            [Skip("post", Reason.NO_CHANNEL), Skip("mail", Reason.NO_CHANNEL)],
+            [Skip("post", Reason.NO_CHANNEL), Skip("mail", Reason.NO_READERS)],
         ),
     ],
 )

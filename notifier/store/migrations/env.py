@@ -2,7 +2,11 @@
 
 from alembic import context
 
-from notifier.store.schema import metadata
+from notifier.store import schema, schema_access
+
+# Importing both has filled it with all tables.
+metadata = schema.dispatches.metadata
+assert schema_access.users.metadata is metadata  # noqa: S101 (one set of tables, by design)
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import notifier.store.schema
+import notifier.store.metadata
 
 revision = "0001"
 down_revision = None
@@ -29,9 +29,9 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), server_default="", nullable=False),
         sa.Column("language", sa.Text(), nullable=False),
         sa.Column("time_zone", sa.Text(), nullable=False),
-        sa.Column("unsubscribed_at", notifier.store.schema.Instant(timezone=True), nullable=True),
-        sa.Column("created_at", notifier.store.schema.Instant(timezone=True), nullable=False),
-        sa.Column("updated_at", notifier.store.schema.Instant(timezone=True), nullable=False),
+        sa.Column("unsubscribed_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
+        sa.Column("created_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
+        sa.Column("updated_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_customers")),
         sa.UniqueConstraint("email_key", name=op.f("uq_customers_email_key")),
         sa.UniqueConstraint("external_id", name=op.f("uq_customers_external_id")),
@@ -46,9 +46,9 @@ def upgrade() -> None:
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("severity", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("started_at", notifier.store.schema.Instant(timezone=True), nullable=False),
-        sa.Column("created_at", notifier.store.schema.Instant(timezone=True), nullable=False),
-        sa.Column("resolved_at", notifier.store.schema.Instant(timezone=True), nullable=True),
+        sa.Column("started_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
+        sa.Column("created_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
+        sa.Column("resolved_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_incidents")),
     )
     with op.batch_alter_table("incidents", schema=None) as batch_op:
@@ -60,7 +60,7 @@ def upgrade() -> None:
         sa.Column("token_hash", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
-        sa.Column("created_at", notifier.store.schema.Instant(timezone=True), nullable=False),
+        sa.Column("created_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_tokens_token_hash")),
     )
@@ -70,7 +70,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("password_hash", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
-        sa.Column("created_at", notifier.store.schema.Instant(timezone=True), nullable=False),
+        sa.Column("created_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("name", name=op.f("uq_users_name")),
     )
@@ -92,8 +92,8 @@ def upgrade() -> None:
         sa.Column("token_hash", sa.Text(), nullable=False),
         sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("csrf", sa.Text(), nullable=False),
-        sa.Column("created_at", notifier.store.schema.Instant(timezone=True), nullable=False),
-        sa.Column("seen_at", notifier.store.schema.Instant(timezone=True), nullable=False),
+        sa.Column("created_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
+        sa.Column("seen_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name=op.f("fk_sessions_user_id"), ondelete="CASCADE"
         ),
@@ -103,7 +103,7 @@ def upgrade() -> None:
         "sign_in_links",
         sa.Column("token_hash", sa.Text(), nullable=False),
         sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("expires_at", notifier.store.schema.Instant(timezone=True), nullable=False),
+        sa.Column("expires_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name=op.f("fk_sign_in_links_user_id"), ondelete="CASCADE"
         ),
@@ -119,11 +119,11 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("impact", sa.Text(), nullable=False),
         sa.Column("duration_kind", sa.Text(), nullable=False),
-        sa.Column("duration_start", notifier.store.schema.Instant(timezone=True), nullable=True),
-        sa.Column("duration_end", notifier.store.schema.Instant(timezone=True), nullable=True),
+        sa.Column("duration_start", notifier.store.metadata.Instant(timezone=True), nullable=True),
+        sa.Column("duration_end", notifier.store.metadata.Instant(timezone=True), nullable=True),
         sa.Column("explanation", sa.Text(), nullable=False),
-        sa.Column("next_update_by", notifier.store.schema.Instant(timezone=True), nullable=True),
-        sa.Column("published_at", notifier.store.schema.Instant(timezone=True), nullable=False),
+        sa.Column("next_update_by", notifier.store.metadata.Instant(timezone=True), nullable=True),
+        sa.Column("published_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
         sa.Column("published_by", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["incident_id"], ["incidents.id"], name=op.f("fk_updates_incident_id")
@@ -170,15 +170,15 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
-        sa.Column("first_due", notifier.store.schema.Instant(timezone=True), nullable=False),
-        sa.Column("due_at", notifier.store.schema.Instant(timezone=True), nullable=False),
+        sa.Column("first_due", notifier.store.metadata.Instant(timezone=True), nullable=False),
+        sa.Column("due_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
         sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
         sa.Column("text", sa.Text(), nullable=True),
         sa.Column("edited", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("reference", sa.Text(), server_default="", nullable=False),
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
         sa.Column("lease_owner", sa.Text(), nullable=True),
-        sa.Column("lease_until", notifier.store.schema.Instant(timezone=True), nullable=True),
+        sa.Column("lease_until", notifier.store.metadata.Instant(timezone=True), nullable=True),
         sa.Column("fence", sa.Integer(), server_default="0", nullable=False),
         sa.Column("cursor_language", sa.Text(), server_default="", nullable=False),
         sa.Column("cursor_time_zone", sa.Text(), server_default="", nullable=False),
@@ -186,8 +186,8 @@ def upgrade() -> None:
         sa.Column("last_customer", sa.BigInteger(), nullable=True),
         sa.Column("next_seq", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("exhausted", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
-        sa.Column("created_at", notifier.store.schema.Instant(timezone=True), nullable=False),
-        sa.Column("settled_at", notifier.store.schema.Instant(timezone=True), nullable=True),
+        sa.Column("created_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
+        sa.Column("settled_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["incident_id"], ["incidents.id"], name=op.f("fk_dispatches_incident_id")
         ),
@@ -215,7 +215,7 @@ def upgrade() -> None:
         sa.Column(
             "update_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
-        sa.Column("created_at", notifier.store.schema.Instant(timezone=True), nullable=False),
+        sa.Column("created_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["update_id"], ["updates.id"], name=op.f("fk_idempotency_keys_update_id")
         ),
@@ -292,14 +292,14 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("attempt", sa.Integer(), server_default="1", nullable=False),
-        sa.Column("due_at", notifier.store.schema.Instant(timezone=True), nullable=False),
+        sa.Column("due_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
         sa.Column("reference", sa.Text(), server_default="", nullable=False),
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
         sa.Column("lease_owner", sa.Text(), nullable=True),
-        sa.Column("lease_until", notifier.store.schema.Instant(timezone=True), nullable=True),
+        sa.Column("lease_until", notifier.store.metadata.Instant(timezone=True), nullable=True),
         sa.Column("fence", sa.Integer(), server_default="1", nullable=False),
-        sa.Column("claimed_at", notifier.store.schema.Instant(timezone=True), nullable=False),
-        sa.Column("settled_at", notifier.store.schema.Instant(timezone=True), nullable=True),
+        sa.Column("claimed_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
+        sa.Column("settled_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
         sa.CheckConstraint("first_seq <= last_seq", name=op.f("ck_batches_range")),
         sa.ForeignKeyConstraint(
             ["dispatch_id"], ["dispatches.id"], name=op.f("fk_batches_dispatch_id")

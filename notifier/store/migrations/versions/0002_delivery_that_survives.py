@@ -6,7 +6,7 @@ Only adds, so that a fan-out that was under way goes on where it was.
 import sqlalchemy as sa
 from alembic import op
 
-import notifier.store.schema
+import notifier.store.metadata
 
 revision = "0002"
 down_revision = "0001"
@@ -21,19 +21,19 @@ def upgrade() -> None:
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("breaker", sa.Text(), server_default="closed", nullable=False),
         sa.Column("failures", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("opened_at", notifier.store.schema.Instant(timezone=True), nullable=True),
-        sa.Column("blocked_until", notifier.store.schema.Instant(timezone=True), nullable=True),
-        sa.Column("paid_until", notifier.store.schema.Instant(timezone=True), nullable=True),
+        sa.Column("opened_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
+        sa.Column("blocked_until", notifier.store.metadata.Instant(timezone=True), nullable=True),
+        sa.Column("paid_until", notifier.store.metadata.Instant(timezone=True), nullable=True),
         sa.Column("weight", sa.Integer(), server_default="100", nullable=False),
-        sa.Column("weighed_at", notifier.store.schema.Instant(timezone=True), nullable=True),
+        sa.Column("weighed_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
-        sa.Column("changed_at", notifier.store.schema.Instant(timezone=True), nullable=False),
+        sa.Column("changed_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("channel", name=op.f("pk_channel_health")),
     )
     op.create_table(
         "channel_minutes",
         sa.Column("channel", sa.Text(), nullable=False),
-        sa.Column("minute", notifier.store.schema.Instant(timezone=True), nullable=False),
+        sa.Column("minute", notifier.store.metadata.Instant(timezone=True), nullable=False),
         sa.Column("calls", sa.Integer(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("slow", sa.Integer(), nullable=False),
@@ -44,8 +44,8 @@ def upgrade() -> None:
     op.create_table(
         "nodes",
         sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("started_at", notifier.store.schema.Instant(timezone=True), nullable=False),
-        sa.Column("seen_at", notifier.store.schema.Instant(timezone=True), nullable=False),
+        sa.Column("started_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
+        sa.Column("seen_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_nodes")),
     )
     op.create_table(
@@ -56,8 +56,8 @@ def upgrade() -> None:
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), server_default="", nullable=False),
-        sa.Column("happened_at", notifier.store.schema.Instant(timezone=True), nullable=False),
-        sa.Column("received_at", notifier.store.schema.Instant(timezone=True), nullable=False),
+        sa.Column("happened_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
+        sa.Column("received_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
         sa.Column("applied", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.PrimaryKeyConstraint("source", "event_id", name=op.f("pk_provider_events")),
         sqlite_with_rowid=False,
@@ -75,7 +75,7 @@ def upgrade() -> None:
     op.create_table(
         "site",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("paused_at", notifier.store.schema.Instant(timezone=True), nullable=True),
+        sa.Column("paused_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
         sa.Column("paused_by", sa.Text(), server_default="", nullable=False),
         sa.Column("pause_reason", sa.Text(), server_default="", nullable=False),
         sa.Column("identity", sa.Text(), server_default="", nullable=False),
@@ -88,12 +88,13 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), server_default="", nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("created_at", notifier.store.schema.Instant(timezone=True), nullable=False),
-        sa.Column("until", notifier.store.schema.Instant(timezone=True), nullable=True),
+        sa.Column("created_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
+        sa.Column("until", notifier.store.metadata.Instant(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("address_key", name=op.f("pk_suppressions")),
     )
     op.add_column(
-        "batches", sa.Column("look_at", notifier.store.schema.Instant(timezone=True), nullable=True)
+        "batches",
+        sa.Column("look_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
     )
     op.create_index(
         "ix_batches_look",
@@ -121,7 +122,7 @@ def upgrade() -> None:
 
     op.add_column(
         "dispatches",
-        sa.Column("look_at", notifier.store.schema.Instant(timezone=True), nullable=True),
+        sa.Column("look_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
     )
     op.add_column(
         "dispatches",
@@ -129,7 +130,7 @@ def upgrade() -> None:
     )
     op.add_column(
         "dispatches",
-        sa.Column("served_at", notifier.store.schema.Instant(timezone=True), nullable=True),
+        sa.Column("served_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
     )
     op.add_column(
         "dispatches", sa.Column("cursor_wave", sa.Integer(), server_default="0", nullable=False)
