@@ -6,17 +6,33 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from notifier.domain.delivery import BatchOutcome, Outcome, Sent
+from notifier.domain.delivery import BatchOutcome, Outcome, Repeated, Retry, Sent
+from notifier.domain.health import Rate
 from notifier.domain.message import Mail, Recipient
 
 
 class FakePosts:
-    """A post channel that remembers. `answers` are given first, then `Sent`."""
+    """A post channel that remembers. `answers` are given first, then `Sent`.
+
+    With `refuses_repeats` a text that was sent already is `Repeated`. It finds what it sent,
+    unless `found` has something else to say, one outcome a look.
+    """
 
     limit = 280
 
-    def __init__(self, name: str = "x", answers: Sequence[Outcome] = ()) -> None:
+    def __init__(
+        self,
+        name: str = "x",
+        answers: Sequence[Outcome] = (),
+        *,
+        found: Sequence[Outcome] = (),
+        refuses_repeats: bool = False,
+    ) -> None:
         self.name = name
+        self.rate: Rate | None = None
+        self.refuses_repeats = refuses_repeats
+        self.looked_for: list[str] = []
+        self.found = list(found)
         self.sent: list[str] = []
         self.tried: list[str] = []
         self.answers = list(answers)
@@ -28,11 +44,25 @@ class FakePosts:
     def send(self, text: str) -> Outcome:
         with self._changed:
             self.tried.append(text)
-            outcome = self.answers.pop(0) if self.answers else Sent(str(1000 + len(self.sent)))
+            outcome = self.answers.pop(0) if self.answers else self._take(text)
             if isinstance(outcome, Sent):
                 self.sent.append(text)
             self._changed.notify_all()
         return outcome
+
+    def find(self, text: str) -> Outcome:
+        with self._changed:
+            self.looked_for.append(text)
+            if self.found:
+                return self.found.pop(0)
+            if text in self.sent:
+                return Sent(str(1000 + self.sent.index(text)))
+        return Retry("the fake has no such post")
+
+    def _take(self, text: str) -> Outcome:
+        if self.refuses_repeats and text in self.sent:
+            return Repeated("the fake has this post already")
+        return Sent(str(1000 + len(self.sent)))
 
     def link(self, reference: str) -> str:
         return f"https://posts.example/{reference}"
@@ -57,6 +87,7 @@ class FakeMail:
     ) -> None:
         self.name = name
         self.batch_size = batch_size
+        self.rate: Rate | None = None
         self.prepared: list[Mail] = []
         self.batches: list[list[Recipient]] = []
         self.sent: list[tuple[Recipient, Mail]] = []

@@ -84,14 +84,36 @@ class Sandbox(Process):
         """Tell the sandbox to misbehave."""
         request_json("POST", f"{self.url}/_sandbox/faults", what)
 
+    def events(self, **how: Any) -> dict[str, Any]:
+        """What became of the Event Webhook's events, after it was told the fields of `how`."""
+        method = "POST" if how else "GET"
+        status, answer = request_json(method, f"{self.url}/_sandbox/events", how or None)
+        assert status == 200, answer
+        described: dict[str, Any] = answer
+        return described
+
+    @property
+    def events_key(self) -> str:
+        """The public key that verifies events, as SendGrid shows it."""
+        return str(self.events()["public_key"])
+
+    def wait_until_told(self, seconds: float = 15.0) -> dict[str, Any]:
+        """`events()` once no event waits any more, or as it is after `seconds`."""
+        end = time.monotonic() + seconds
+        while (told := self.events())["waiting"] + told["mails_waiting"] > 0:
+            if time.monotonic() > end:
+                break
+            time.sleep(0.02)
+        return told
+
 
 @contextmanager
-def sandbox(folder: Path) -> Iterator[Sandbox]:
-    """A sandbox on free ports, ended with the block."""
+def sandbox(folder: Path, *more: str) -> Iterator[Sandbox]:
+    """A sandbox on free ports, with `more` options, ended with the block."""
     http, smtp = free_port(), free_port()
     log = folder / "accepted.jsonl"
     arguments = ["sandbox", "--port", str(http), "--smtp-port", str(smtp), "--log", str(log)]
-    popen, output = _start(arguments, {}, folder, "sandbox")
+    popen, output = _start([*arguments, *more], {}, folder, "sandbox")
     started = Sandbox(popen, f"http://127.0.0.1:{http}", output, log, f"smtp://127.0.0.1:{smtp}")
     yield from _running(started)
 
@@ -120,6 +142,22 @@ def server(folder: Path, settings: Mapping[str, str], port: int | None = None) -
     port = port or free_port()
     popen, output = _start(["serve", "--port", str(port)], settings, folder, "serve")
     yield from _running(Process(popen, f"http://127.0.0.1:{port}", output))
+
+
+@contextmanager
+def worker(
+    folder: Path, settings: Mapping[str, str], name: str = "work", *, concurrency: int = 2
+) -> Iterator[Process]:
+    """`notifier work`, ended with the block; `name` is that of the file it prints to."""
+    arguments = ["work", "--concurrency", str(concurrency)]
+    popen, output = _start(arguments, settings, folder, name)
+    working = Process(popen, "", output)
+    try:
+        _wait_until_it_says(working, "notifier works")
+        yield working
+    finally:
+        if popen.poll() is None:
+            working.kill()
 
 
 def run_cli(
@@ -185,6 +223,15 @@ def _running(process: P) -> Iterator[P]:
     finally:
         if process.popen.poll() is None:
             process.kill()
+
+
+def _wait_until_it_says(process: Process, words: str) -> None:
+    end = time.monotonic() + 20
+    while time.monotonic() < end and process.popen.poll() is None:
+        if words in process.output.read_text():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"it does not say {words!r}:\n{process.output.read_text()}")
 
 
 def _wait_until_up(process: Process) -> None:

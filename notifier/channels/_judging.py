@@ -29,8 +29,7 @@ _DEPTH_MAX = 5
 def judge_silence(provider: str, wire: Wire, error: Exception | None) -> Outcome:
     """Outcome of a call that brought no answer, and usually raised `error`."""
     if wire.sent:
-        why = _in_words(wire.failure) if wire.failure else "its answer was not HTTP"
-        return Unknown(f"{provider} may or may not have taken it: {why}")
+        return Unknown(f"{provider} may or may not have taken it: {explain_silence(wire)}")
     if wire.failure:
         return Retry(f"{provider} cannot be reached: {_in_words(wire.failure)}")
     # Nothing went wrong in the network, so trying again would go wrong in the same way. Only
@@ -39,6 +38,13 @@ def judge_silence(provider: str, wire: Wire, error: Exception | None) -> Outcome
         f"the request to {provider} could not be made ({type(error).__name__}): check its"
         " settings for characters that do not belong there"
     )
+
+
+def explain_silence(wire: Wire) -> str:
+    """Why a call brought no answer, without anything that may quote a key."""
+    if wire.failure:
+        return _in_words(wire.failure)
+    return "its answer was not HTTP" if wire.sent else "the request could not be made"
 
 
 def _in_words(failure: Exception) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal, TextIO
 
 from notifier.channels._console import show
-from notifier.domain.delivery import Outcome
+from notifier.domain.delivery import Outcome, Unknown
+from notifier.domain.health import Rate
 from notifier.settings import Table
 
 NAME = "console_post"
@@ -26,6 +27,8 @@ class ConsolePosts:
 
     name = NAME
     limit = 280
+    refuses_repeats = False
+    rate: Rate | None = None
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
@@ -37,6 +40,10 @@ class ConsolePosts:
     def send(self, text: str) -> Outcome:
         """Show `text`. Never raises."""
         return show(f"--- post ---\n{text}\n", self._stream)
+
+    def find(self, _text: str) -> Outcome:
+        """Nobody can tell: what a terminal has shown cannot be read back."""
+        return Unknown("a terminal cannot be read back: look whether the post was shown")
 
     def link(self, _reference: str) -> str:
         """Nothing: a terminal has no address."""

@@ -62,15 +62,30 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Certainly not sent, and worth another try, not sooner than `after` (None: we choose)."""
+    """Certainly not sent, and worth another try, not sooner than `after`.
+
+    `after` is what the provider said, zero where it takes other messages meanwhile; None: it
+    said nothing, or that it cannot. `account`: not this message is refused, but our account.
+    """
 
     reason: str
     after: timedelta | None = None
+    account: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """Certainly not sent, and the same message will be refused again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """Refused because a message with exactly this text is already there.
+
+    After an `Unknown` of the same text it means that the text went out after all.
+    """
 
     reason: str
 
@@ -82,7 +97,7 @@ class Unknown:
     reason: str
 
 
-Outcome = Sent | Retry | Rejected | Unknown
+Outcome = Sent | Retry | Rejected | Repeated | Unknown
 
 
 @dataclass(frozen=True, slots=True)

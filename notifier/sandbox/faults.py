@@ -10,7 +10,7 @@ hang                 nothing for `seconds`, then the connection is closed
 reset                a TCP reset after the whole request was read
 reset_before_body    a TCP reset as soon as the request's head was read
 accept_then_reset    the message is accepted; `bytes` bytes of the answer, then a TCP reset
-garbage              201 (X), 202 (SendGrid) with a body of the wrong `kind`
+garbage              201 (X; 200 to a GET), 202 (SendGrid) with a body of the wrong `kind`
 202_then_lost        an answer like any other, but the message goes nowhere (a "lost" line)
 slow                 the true answer at `bytes_per_second`
 duplicate            X only: 403 for duplicate content, though there is none
@@ -55,9 +55,10 @@ class Fault(BaseModel):
     """One order to fail. It is used up after `times` requests; `times: null` never ends.
 
     It concerns requests with this `method` (HTTP) or the command `at` (SMTP) that contain
-    `match`, byte for byte, in the body or the command's argument; the first `after` of them are
-    spared. `retry_after` and `reset` are the headers of a 429: seconds as a number, or any text,
-    sent as it is. `reset` as a number means that many seconds from now.
+    `match`, byte for byte, in the body (of a request without one: in its path and query) or the
+    command's argument; the first `after` of them are spared. `retry_after` and `reset` are the
+    headers of a 429: seconds as a number, or any text, sent as it is. `reset` as a number means
+    that many seconds from now.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -82,7 +82,8 @@ def _garbage(fault: Fault, provider: Provider, request: Request, connection: Con
     if fault.accepts:
         provider.answer(request)
     body, content_type = _GARBAGE[fault.kind]
-    connection.send(Reply(provider.success, body, content_type))
+    status = 200 if request.method == "GET" else provider.success
+    connection.send(Reply(status, body, content_type))
 
 
 def _lose(_fault: Fault, provider: Provider, request: Request, connection: Connection) -> None:

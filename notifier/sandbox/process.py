@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from notifier.sandbox.control import House
+from notifier.sandbox.event_key import EventKey
 from notifier.sandbox.faults import Faults
 from notifier.sandbox.log import Log
 from notifier.sandbox.pages import Pages
@@ -17,6 +18,7 @@ from notifier.sandbox.sendgrid import SendGrid
 from notifier.sandbox.server import HttpServer
 from notifier.sandbox.smtp import SmtpServer
 from notifier.sandbox.traffic import Traffic
+from notifier.sandbox.webhook import EventOrder, Webhook
 from notifier.sandbox.x import X
 from notifier.settings import SANDBOX_KEY, SANDBOX_X
 
@@ -26,10 +28,12 @@ X_LIMIT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The only ones the sandbox takes. SMTP's are those of SendGrid's own relay."""
+    """The only ones the sandbox takes or uses. SMTP's are those of SendGrid's own relay."""
 
     x: Mapping[str, str] = field(default_factory=lambda: SANDBOX_X, repr=False)
     sendgrid_key: str = field(default=SANDBOX_KEY, repr=False)
+    #: Signs the events of SendGrid.
+    event_key: EventKey = field(default_factory=EventKey.make, repr=False)
     smtp_user: str = "apikey"
     smtp_password: str = field(default=SANDBOX_KEY, repr=False)
 
@@ -49,8 +53,10 @@ class Sandbox:
         smtp_port: int = 0,
         fsync: bool = True,
         x_limit: int = X_LIMIT,
+        events_url: str | None = None,
         credentials: Credentials | None = None,
     ) -> None:
+        """`events_url`: where SendGrid's events are posted, to nobody unless it is given."""
         self._log_path = log_path
         self._host = host
         self._ports = http_port, smtp_port
@@ -59,6 +65,7 @@ class Sandbox:
         self._credentials = credentials or Credentials()
         self.faults = Faults()
         self.traffic = Traffic()
+        self.events = Webhook(self._credentials.event_key, EventOrder(url=events_url))
 
     def start(self) -> None:
         """Open the log and listen. Raises OSError; then nothing is left open."""
@@ -75,11 +82,13 @@ class Sandbox:
             self._http.server_close()
             self.log.close()
             raise
+        self.events.start()
         self._http.start()
 
     def stop(self) -> None:
         """End every connection, free the ports, close the log."""
         self._http.stop()
+        self.events.stop()
         self._smtp.stop()
         self.log.close()
 
@@ -110,12 +119,14 @@ class Sandbox:
         house = House(
             log=self.log,
             faults=self.faults,
+            events=self.events,
             traffic=self.traffic,
             pages=Pages(log=self.log, x=x),
         )
+        sendgrid = SendGrid(self.log, key=self._credentials.sendgrid_key, events=self.events)
         return HttpServer(
             (self._host, self._ports[0]),
-            providers={"2": x, "v3": SendGrid(self.log, key=self._credentials.sendgrid_key)},
+            providers={"2": x, "v3": sendgrid},
             house=house.answer,
             faults=self.faults,
             traffic=self.traffic,

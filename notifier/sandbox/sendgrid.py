@@ -1,4 +1,7 @@
-"""SendGrid, API v3: `POST /v3/mail/send`, as strict as `sendgrid_rules` knows how to be."""
+"""SendGrid, API v3: `POST /v3/mail/send`, as strict as `sendgrid_rules` knows how to be.
+
+What became of accepted mail is told by its Event Webhook (`notifier.sandbox.webhook`).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from notifier.sandbox.log import Log
 from notifier.sandbox.sendgrid_merge import log_entries
 from notifier.sandbox.sendgrid_rules import find_problems
 from notifier.sandbox.shapes import Problem
+from notifier.sandbox.webhook import Webhook
 from notifier.sandbox.wire import Refused, Reply, Request, json_reply, phrase
 
 _HELP = "http://sendgrid.com/docs/API_Reference/Web_API_v3/Mail/errors.html"
@@ -21,14 +25,15 @@ _TOO_LARGE = b"<html><head><title>413 Request Entity Too Large</title></head></h
 
 
 class SendGrid:
-    """One account with one API key. Thread-safe: all it keeps is the log."""
+    """One account with one API key. Thread-safe."""
 
     name = "sendgrid"
     success = 202
 
-    def __init__(self, log: Log, *, key: str) -> None:
+    def __init__(self, log: Log, *, key: str, events: Webhook) -> None:
         self._log = log
         self._key = key
+        self._events = events
 
     def answer(self, request: Request) -> Reply:
         """Do what SendGrid does."""
@@ -68,6 +73,8 @@ class SendGrid:
             return Reply(200)  # valid, and by the sender's own wish not delivered
         message_id = secrets.token_urlsafe(16)
         self._log.append(log_entries(mail, request, message_id), lost=request.lost)
+        if not request.lost:
+            self._events.take(mail, message_id)
         return Reply(202, headers=(("X-Message-Id", message_id),))
 
 

@@ -135,7 +135,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.reset()
             return
         request = self._read_request(number=entry.request)
-        fault = self.server.faults.take(name, "body", request.body, self.command)
+        content = request.body or request.target.encode()
+        fault = self.server.faults.take(name, "body", content, self.command)
         if fault is None:
             reply = _answer(provider, request)
             entry.answer = str(reply.status)

@@ -1,16 +1,35 @@
-"""`GET /2/users/{id}/tweets`: one page of a timeline, by X's parameters."""
+"""`GET /2/users/{id}/tweets`: one page of a timeline, by X's parameters.
+
+Texts come back as X gives them: `&`, `<` and `>` escaped, every address replaced by a short one,
+which `entities.urls` explains where it is asked for. Its offsets count the escaped text.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from twitter_text import extract_urls_with_indices
+
 from notifier.sandbox.wire import Refused
 from notifier.sandbox.x_post import invalid, is_id
 
-_FIELDS = {"created_at", "id", "text", "edit_history_tweet_ids", "author_id"}
+_FIELDS = {
+    "created_at",
+    "id",
+    "text",
+    "edit_history_tweet_ids",
+    "author_id",
+    "entities",
+    "note_tweet",
+}
+_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+#: Where X cuts the address that it shows instead of the short one.
+_DISPLAY_MAX = 26
 _KNOWN = {"max_results", "since_id", "until_id", "pagination_token", "tweet.fields", "start_time"}
 
 
@@ -60,14 +79,48 @@ def _body(posts: Sequence[Post], *, more: bool, fields: str) -> dict[str, Any]:
 
 
 def _shown(post: Post, wanted: set[str]) -> dict[str, Any]:
+    text, links = _shorten(post)
     shown: dict[str, Any] = {
         "id": post.id,
-        "text": post.text,
+        "text": text,
         "edit_history_tweet_ids": [post.id],
     }
     if "created_at" in wanted:
         shown["created_at"] = f"{post.created:%Y-%m-%dT%H:%M:%S}.000Z"
+    if "entities" in wanted and links:
+        shown["entities"] = {"urls": links}
     return shown
+
+
+def _shorten(post: Post) -> tuple[str, list[dict[str, Any]]]:
+    """The text as X returns it, and what its short addresses stand for."""
+    text, links, end = "", list[dict[str, Any]](), 0
+    # Only where a dot is can an address be, and looking for one takes a millisecond.
+    for found in extract_urls_with_indices(post.text) if "." in post.text else ():
+        start, stop = found["indices"]
+        text += _escape(post.text[end:start])
+        links.append(_link(found["url"], f"{post.id} {start}", at=len(text)))
+        text, end = text + links[-1]["url"], stop
+    return text + _escape(post.text[end:]), links
+
+
+def _link(url: str, seed: str, *, at: int) -> dict[str, Any]:
+    name = hashlib.sha256(f"{seed} {url}".encode()).hexdigest()[:10]
+    short = f"https://t.co/{name}"
+    visible = re.sub(r"^https?://(www\.)?", "", url)
+    if len(visible) > _DISPLAY_MAX:
+        visible = visible[:_DISPLAY_MAX] + "\u2026"
+    return {
+        "start": at,
+        "end": at + len(short),
+        "url": short,
+        "expanded_url": url if "://" in url else f"http://{url}",
+        "display_url": visible,
+    }
+
+
+def _escape(text: str) -> str:
+    return "".join([_ESCAPES.get(character, character) for character in text])
 
 
 def _whole(parameters: Mapping[str, str], name: str, default: int, *, least: int, most: int) -> int:

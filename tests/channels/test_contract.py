@@ -67,9 +67,7 @@ SITUATIONS: list[tuple[str, Step, type[Outcome]]] = [
     ("bad request, HTML", answer(400, "<html>no</html>"), Rejected),
     ("bad request, a nest", answer(400, "[" * 700 + "]" * 700), Rejected),
     ("bad request, a list", answer(400, '["no"]'), Rejected),
-    ("unauthorised", answer(401, '{"detail":"no"}'), Rejected),
     ("out of credits", answer(402, '{"detail":"no"}'), Rejected),
-    ("forbidden", answer(403, '{"detail":"no"}'), Rejected),
     ("not found", answer(404, ""), Rejected),
     ("wrong method", answer(405, ""), Rejected),
     ("too large, nginx", answer(413, "<html>413</html>"), Rejected),
@@ -126,6 +124,17 @@ def test_each_answer_has_its_outcome(send: Send, step: Step, expected: type[Outc
     assert outcome.reason
     assert "\n" not in outcome.reason
     assert len(outcome.reason) < 600
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_account_took_nothing(send: Send, status: int) -> None:
+    with Server(answer(status, '{"detail":"no"}')) as server:
+        outcome = send(server.url)
+    if send is _send_x:
+        assert isinstance(outcome, Rejected)
+    else:  # not this mail but the account is refused, so it waits for a healthy one
+        assert isinstance(outcome, Retry)
+        assert outcome.account
 
 
 def test_it_takes_yes_for_yes(send: Send, taken: bytes) -> None:

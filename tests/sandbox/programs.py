@@ -23,12 +23,12 @@ class RunningSandbox:
 
 
 @contextmanager
-def start_sandbox(folder: Path, *, under: Sequence[str] = ()) -> Iterator[RunningSandbox]:
+def start_sandbox(folder: Path, *more: str, under: Sequence[str] = ()) -> Iterator[RunningSandbox]:
     """A sandbox that logs to `folder`/log.jsonl, run by the command `under` if one is given."""
-    options = ["--port", "0", "--smtp-port", "0", "--log", str(folder / "log.jsonl")]
+    options = ["--port", "0", "--smtp-port", "0", "--log", str(folder / "log.jsonl"), *more]
     popen = subprocess.Popen([*under, *COMMAND, *options], stdout=subprocess.PIPE, text=True)
     assert popen.stdout is not None
-    lines = [popen.stdout.readline() for _ in range(3)]
+    lines = [popen.stdout.readline() for _ in range(4)]
     http_url, smtp_url = (line.rsplit(": ", 1)[1].strip() for line in lines[:2])
     try:
         yield RunningSandbox(popen, "".join(lines), http_url, smtp_url)

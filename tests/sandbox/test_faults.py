@@ -272,6 +272,20 @@ def test_reading_can_fail_while_writing_goes_on(box: Sandbox, x: tweepy.Client) 
         x.get_me()
 
 
+def test_one_way_of_reading_can_fail_and_the_other_not(box: Sandbox, x: tweepy.Client) -> None:
+    order(box, "x", 403, method="GET", match="/tweets")
+    assert x.get_me().data.username == "sandbox"
+    with pytest.raises(tweepy.Forbidden):
+        x.get_users_tweets(1, user_auth=True)
+
+
+def test_garbage_in_place_of_a_timeline_comes_with_200(box: Sandbox, x: tweepy.Client) -> None:
+    order(box, "x", "garbage", method="GET")
+    with pytest.raises(requests.JSONDecodeError):
+        x.get_me()
+    assert [entry["answer"] for entry in box.traffic.remembered("x")] == ["fault garbage"]
+
+
 def test_faults_strike_in_the_order_they_were_given(box: Sandbox) -> None:
     both = [{"service": "sendgrid", "fault": 500}, {"service": "sendgrid", "fault": "503"}]
     assert call(box, "POST", "/_sandbox/faults", both)[0] == 200

@@ -101,6 +101,47 @@ def test_a_reply_to_somebody_elses_post_is_refused(x: tweepy.Client) -> None:
         x.create_tweet(text="Hello", in_reply_to_tweet_id="20")
 
 
+def read_timeline(x: tweepy.Client) -> Any:
+    return x.get_users_tweets(OWN_ID, user_auth=True, tweet_fields=["entities"]).data
+
+
+def test_a_text_comes_back_escaped_and_with_short_addresses(x: tweepy.Client) -> None:
+    address = "https://www.status.example.com/i/1?a=1&b=2"
+    x.create_tweet(text=f"R&D <b>: {address} and README.md, {address} & more")
+    (post,) = read_timeline(x)
+    first, bare, again = post.entities["urls"]
+    returned = f"R&amp;D &lt;b&gt;: {first['url']} and {bare['url']}, {again['url']} &amp; more"
+    assert post.text == returned
+    assert all(len(link["url"]) == 23 for link in (first, bare, again))
+    assert {post.text[link["start"] : link["end"]] for link in (first, bare, again)} == {
+        link["url"] for link in (first, bare, again)
+    }
+    assert (first["expanded_url"], bare["expanded_url"]) == (address, "http://README.md")
+    assert first["display_url"] == "status.example.com/i/1?a=1\u2026"
+
+
+def test_a_text_without_addresses_has_no_entities(x: tweepy.Client) -> None:
+    x.create_tweet(text="No hot water. Sorry.")
+    (post,) = read_timeline(x)
+    assert (post.text, post.entities) == ("No hot water. Sorry.", None)
+
+
+def test_reading_leaves_no_line_in_the_log(box: Sandbox, x: tweepy.Client) -> None:
+    x.create_tweet(text="No hot water")
+    x.get_me()
+    read_timeline(x)
+    assert [line["text"] for line in raw_lines(box)] == ["No hot water"]
+    asked = [request["line"].partition("?")[0] for request in box.traffic.remembered("x")]
+    assert asked == ["POST /2/tweets", "GET /2/users/me", f"GET /2/users/{OWN_ID}/tweets"]
+
+
+@pytest.mark.parametrize("path", ["/2/users/me", f"/2/users/{OWN_ID}/tweets"])
+def test_nobody_reads_without_a_signature(path: str, box: Sandbox) -> None:
+    status, _, headers = call(box, "GET", path)
+    assert (status, headers["x-rate-limit-limit"]) == (401, "10000")
+    assert call(box, "GET", path, Authorization=signed("GET", path))[0] == 200
+
+
 # Who may
 
 
