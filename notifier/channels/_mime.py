@@ -80,6 +80,7 @@ class Template:
         self._sender = _ascii_sender(mail.sender.address)
         self._domain = self._sender.rpartition("@")[2]
         self._pieces: list[bytes] = [b"", self._shared_headers(date)]
+        #: Where a reader's own value goes: its place among the pieces, its slot, in the HTML?
         self._holes: list[tuple[int, str, bool]] = []
         self._add_body(mail.text, html=False)
         self._pieces.append(b"\r\n" + (_PART % "html").encode())
@@ -89,16 +90,24 @@ class Template:
     def letter(self, recipient: Recipient) -> Letter:
         """The message to one reader; raises Unsendable where there can be none."""
         address, utf8 = _envelope_address(recipient.address)
-        values = {
-            GREETING: self._mail.greet(recipient.name),
-            UNSUBSCRIBE: recipient.unsubscribe_url,
-        }
         pieces = self._pieces.copy()
         pieces[0] = self._own_headers(recipient, address)
+        values = {
+            GREETING: _in_text_and_html(self._mail.greet(recipient.name)),
+            UNSUBSCRIBE: _in_text_and_html(recipient.unsubscribe_url),
+        }
         for place, slot, html in self._holes:
-            pieces[place] = _breakable(escape(values[slot]) if html else values[slot])
-        content = b"".join(pieces)
-        return Letter(self._sender.encode(), address.encode(), content, utf8)
+            pieces[place] = values[slot][html]
+        sender = self._envelope_sender(recipient)
+        return Letter(sender.encode(), address.encode(), b"".join(pieces), utf8)
+
+    def _envelope_sender(self, recipient: Recipient) -> str:
+        path = recipient.return_path
+        if not path:
+            return self._sender
+        if not _PLAIN_ADDRESS.fullmatch(path):
+            raise Unsendable(f"bounces cannot come back to {path!r}: it is no plain address")
+        return path
 
     def _own_headers(self, recipient: Recipient, address: str) -> bytes:
         identity, url = recipient.delivery_id, recipient.unsubscribe_url
@@ -146,6 +155,12 @@ class Template:
         *before, last = _LOOSE_END.split(_with_plain_breaks(last))
         self._pieces.extend(map(_breakable, before))
         self._pieces.append(_stuff(b2a_qp(_utf8(last))))
+
+
+def _in_text_and_html(value: str) -> tuple[bytes, bytes]:
+    """A reader's own value, encoded for either part; most need no escaping, and one encoding."""
+    encoded, escaped = _breakable(value), escape(value)
+    return encoded, encoded if escaped == value else _breakable(escaped)
 
 
 def _breakable(text: str) -> bytes:

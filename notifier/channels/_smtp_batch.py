@@ -13,9 +13,10 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from notifier.channels._mime import Letter, Template, Unsendable
-from notifier.channels._smtp_relay import readable
+from notifier.channels._smtp_relay import REFUSED_FOR, readable
 from notifier.channels._smtp_session import Lost, Reply, Session
 from notifier.domain.delivery import BatchOutcome, Outcome, Rejected, Retry, Sent, Unknown
 from notifier.domain.message import Recipient
@@ -89,7 +90,7 @@ class Work:
         if was_tried:
             self._tried.add(index)
 
-    def give_up(self, outcome: Retry | Rejected) -> None:
+    def give_up(self, outcome: Retry) -> None:
         """Nothing can be sent any more, and this is why."""
         for index in self._queue:
             self.results[index] = outcome
@@ -204,7 +205,9 @@ class Talk:
     def _say_next(self) -> None:
         """Send the next of the commands: the whole round, where the server takes it as one."""
         if self._commands:
-            self._out = memoryview(bytes(self._out) + self._commands.popleft())
+            # Something is left only where the server replied early; else a copy is saved.
+            unsent, following = self._out, self._commands.popleft()
+            self._out = memoryview(bytes(unsent) + following if unsent else following)
             self._flush()
 
     def _flush(self) -> None:
@@ -295,6 +298,10 @@ def _find_refusal(replies: Iterable[Reply]) -> Reply | None:
 
 def _judge(reply: Reply) -> Outcome:
     """What the reply to a letter, or the first refusal before it, means for its reader."""
+    if reply.startswith(b"450"):  # this mailbox is busy, which says nothing of the server
+        return Retry(readable(reply), timedelta(0))
+    if reply.startswith(b"530"):  # without a log-in it takes no letter (RFC 4954 section 6)
+        return Retry(readable(reply), REFUSED_FOR, account=True)
     match reply[:1]:
         case b"2":
             return _SENT

@@ -11,11 +11,15 @@ import ssl
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from notifier.domain.delivery import Rejected, Retry
+from notifier.domain.delivery import Retry
+
+#: A refused log-in is not tried again at once, lest the account be locked.
+REFUSED_FOR = timedelta(minutes=1)
 
 StartTls = Literal["if offered", "required", "never"]
 
@@ -86,7 +90,7 @@ def _read_starttls(query: str, *, secret: bool) -> StartTls:
 class CannotOpen(Exception):
     """There is no session to be had. `outcome` is what that means for every letter waiting."""
 
-    def __init__(self, outcome: Retry | Rejected) -> None:
+    def __init__(self, outcome: Retry) -> None:
         super().__init__(outcome.reason)
         self.outcome = outcome
 
@@ -178,21 +182,25 @@ class Dialer:
     def _log_in(self, smtp: smtplib.SMTP) -> None:
         if not smtp.has_extn("auth"):
             raise CannotOpen(
-                Rejected(
+                Retry(
                     f"{self.relay} takes no log-in on this port:"
                     " take user and password out of NOTIFIER_SMTP__URL,"
-                    " or write another port or smtps://"
+                    " or write another port or smtps://",
+                    REFUSED_FOR,
+                    account=True,
                 )
             )
         smtp.login(self.relay.user, self.relay.password)
 
-    def _explain(self, error: OSError | ValueError) -> Retry | Rejected:
+    def _explain(self, error: OSError | ValueError) -> Retry:
         """What a failure to open means. The text of a failed log-in is left out: it may echo."""
         match error:
             case smtplib.SMTPAuthenticationError(smtp_code=code) if code >= 500:
-                return Rejected(
+                return Retry(
                     f"{self.relay} refused the user or the password ({code}):"
-                    " correct them in NOTIFIER_SMTP__URL"
+                    " correct them in NOTIFIER_SMTP__URL",
+                    REFUSED_FOR,
+                    account=True,
                 )
             case smtplib.SMTPAuthenticationError(smtp_code=code):
                 return Retry(f"{self.relay} cannot check the log-in at the moment ({code})")

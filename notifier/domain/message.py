@@ -61,3 +61,5 @@ class Recipient(NamedTuple):
     address: str
     name: str
     unsubscribe_url: str
+    #: Where a bounce of this very mail comes back to (`domain.verp`); "": the sender's address.
+    return_path: str = ""
