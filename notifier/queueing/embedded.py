@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import Connection
 
 _log = logging.getLogger(__name__)
 
@@ -25,8 +27,9 @@ RunLane = Callable[[], datetime | None]
 #: process, or left by a crash.
 SWEEP_SECONDS = 0.5
 
-#: How often leases are looked at whose owner may be dead.
-UPKEEP_SECONDS = 15.0
+#: How often leases are looked at whose owner may be dead. On PostgreSQL that is another node, which
+#: is silent after 30 s (store/nodes.py); together that is less than 45 s.
+UPKEEP_SECONDS = 10.0
 
 _REST_AFTER_ERROR_SECONDS = 1.0
 _MOMENT_SECONDS = 0.01
@@ -57,6 +60,9 @@ class EmbeddedEngine:
         self._clock.add_job(upkeep, "interval", seconds=UPKEEP_SECONDS, id="upkeep")
         self._clock.start()
 
+    def enlist(self, connection: Connection, lane: str, at: datetime | None = None) -> None:
+        """Do nothing: the lanes are woken after the commit, and the sweep finds the rest."""
+
     def ring(self, lane: str, at: datetime | None = None) -> None:
         """Wake a lane, now or at `at`. An unknown lane is nobody's business here."""
         if lane not in self._lanes:
@@ -71,6 +77,14 @@ class EmbeddedEngine:
                 id=f"wake {lane}",
                 replace_existing=True,
             )
+
+    def is_idle(self, lane: str) -> bool:
+        """Whether the lane waits for something to do, and nobody has asked to stop."""
+        return lane in self._lanes and self._lanes[lane].is_idle()
+
+    def hand(self, lane: str, work: Callable[[], object]) -> None:
+        """Let a lane do `work` and then run. Raises KeyError for an unknown lane."""
+        self._lanes[lane].hand(work)
 
     def give_way(self, lane: str) -> None:
         """Wait until the lane is done with what was rung for, at most 10 ms.
@@ -106,6 +120,7 @@ class _Lane:
         self._name = name
         self._run = run
         self._ring = ring
+        self._handed: deque[Callable[[], object]] = deque()
         self._bell = threading.Event()
         self._quiet = threading.Event()
         self._stopping = threading.Event()
@@ -118,6 +133,13 @@ class _Lane:
     def wake(self) -> None:
         self._quiet.clear()
         self._bell.set()
+
+    def hand(self, work: Callable[[], object]) -> None:
+        self._handed.append(work)
+        self.wake()
+
+    def is_idle(self) -> bool:
+        return self._quiet.is_set() and not self._stopping.is_set()
 
     def wait_until_quiet(self, seconds: float) -> None:
         self._quiet.wait(seconds)
@@ -132,6 +154,7 @@ class _Lane:
         while True:
             self._bell.wait()
             self._bell.clear()
+            self._do_handed()
             if self._stopping.is_set():
                 return
             try:
@@ -147,3 +170,12 @@ class _Lane:
             planned = due
             if not self._bell.is_set():
                 self._quiet.set()
+
+    def _do_handed(self) -> None:
+        """Also while stopping: it is claimed for this process, so nobody else would do it."""
+        while self._handed:
+            work = self._handed.popleft()
+            try:
+                work()
+            except Exception:
+                _log.exception("lane %s failed at what it was handed", self._name)

@@ -190,6 +190,84 @@ def test_stopping_finishes_the_call_in_flight_and_begins_no_other() -> None:
     assert not [t for t in threading.enumerate() if t.name.startswith("lane ")]
 
 
+def wait_until_idle(engine: EmbeddedEngine, lane: str, seconds: float = 5.0) -> bool:
+    """Whether the lane has nothing to do any more within `seconds`."""
+    end = monotonic() + seconds
+    while not engine.is_idle(lane) and monotonic() < end:
+        sleep(0.005)
+    return engine.is_idle(lane)
+
+
+def test_a_lane_is_idle_while_it_waits_and_only_then() -> None:
+    engine = EmbeddedEngine(sweep_seconds=NEVER)
+    assert not engine.is_idle("post")
+    busy, go_on = threading.Event(), threading.Event()
+    go_on.set()
+
+    def work() -> None:
+        busy.set()
+        go_on.wait(5)
+
+    start(engine, post=Lane(work))
+    assert wait_until_idle(engine, "post")
+    assert not engine.is_idle("elsewhere")
+    go_on.clear()
+    busy.clear()
+    engine.ring("post")
+    assert not engine.is_idle("post")
+    assert busy.wait(5)
+    assert not engine.is_idle("post")
+    go_on.set()
+    assert wait_until_idle(engine, "post")
+    engine.stop()
+    assert not engine.is_idle("post")
+
+
+def test_what_a_lane_is_handed_is_done_at_once_and_in_its_own_thread(
+    engine: EmbeddedEngine,
+) -> None:
+    lane = Lane()
+    start(engine, post=lane)
+    done = threading.Event()
+    seen: list[str] = []
+
+    def work() -> None:
+        seen.append(threading.current_thread().name)
+        done.set()
+
+    engine.hand("post", work)
+    assert done.wait(0.5)
+    assert seen == ["lane post"]
+    assert lane.wait_for(2)  # and then it looks for more
+
+
+def test_what_fails_in_a_lane_s_hands_does_not_end_it(
+    engine: EmbeddedEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    lane = Lane()
+    start(engine, post=lane)
+
+    def fail() -> None:
+        raise OSError("disk full")
+
+    engine.hand("post", fail)
+    assert lane.wait_for(2)
+    assert "lane post failed at what it was handed" in caplog.text
+
+
+def test_what_was_handed_over_is_done_before_a_lane_ends() -> None:
+    """It is claimed: left undone it would be unknown until the next start."""
+    engine = EmbeddedEngine(sweep_seconds=NEVER)
+    done = threading.Event()
+    lane = Lane(lambda: sleep(0.3))
+    engine.start({"post": lane}, upkeep=lambda: None)
+    assert lane.wait_for(1)
+    engine.hand("post", done.set)
+    engine.stop()
+    assert done.is_set()
+    assert len(lane.runs) == 1
+
+
 def test_an_engine_that_never_started_can_be_stopped() -> None:
     EmbeddedEngine().stop()
 
