@@ -1,0 +1,450 @@
+"""A sandbox and a notifier as real processes, and what was published there so far."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+import notifier
+from notifier.app import build, load_settings
+from notifier.domain.access import Role
+from notifier.ports import Notifier
+from notifier.services import access, audience
+from notifier.services.importing import import_customers
+from tests.faults.referee import Expected, Finding, Referee, mark
+from tests.faults.serve_with_faults import CLOCK, HITS, ORDER
+from tests.faults.trial import RESUME_SECONDS, Ground, Trial
+from tests.processes import Process, Sandbox, environment, free_port, request_json
+
+ROOT = Path(notifier.__file__).parents[1]
+#: One zone is one variant, and no batch holds two variants: so a batch is as large as a zone.
+ZONES = ("Africa/Lagos", "America/Bogota", "Asia/Karachi", "Europe/Berlin", "Pacific/Auckland")
+#: Answers of the API that name a message which may be missing.
+REPORTED = {"unknown", "rejected", "cancelled", "superseded", "bounced"}
+_START_SECONDS = 30.0
+#: Alembic keeps what it works on in global variables, so one schema is made at a time.
+MAKING_A_SCHEMA = threading.Lock()
+
+
+@dataclass
+class Told:
+    """One update that an operator published, or tried to."""
+
+    mark: str
+    key: str
+    body: dict[str, Any]
+    expected: Expected
+    incident: int = 0
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the operator was told that it is published."""
+        return self.incident != 0
+
+
+@dataclass
+class Node(Process):
+    """One `serve`, which can be told to die at a step."""
+
+    folder: Path
+    orders: int = 0
+
+    def arm(self, step: str, act: str, *, hit: int = 1, seconds: float = 0.0) -> None:
+        """Let `act` happen at that hit of the step, from now on."""
+        self.orders += 1
+        order = {"id": self.orders, "step": step, "hit": hit, "act": act, "seconds": seconds}
+        fresh = self.folder / "order.new"
+        fresh.write_text(json.dumps(order))
+        fresh.rename(self.folder / ORDER)
+
+    def disarm(self) -> None:
+        """Forget an order that was not obeyed."""
+        (self.folder / ORDER).unlink(missing_ok=True)
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether the order still waits for its step."""
+        return (self.folder / ORDER).exists()
+
+    def shift_clock(self, seconds: float) -> None:
+        """Put this node's clock wrong."""
+        fresh = self.folder / "clock.new"
+        fresh.write_text(str(seconds))
+        fresh.rename(self.folder / CLOCK)
+
+    @property
+    def steps(self) -> set[str]:
+        """The steps it has reached."""
+        return set((self.folder / HITS).read_text().split())
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self.popen.send_signal(number)
+
+    def wait_until_dead(self, seconds: float = 20.0) -> bool:
+        """Whether it ended within `seconds`."""
+        try:
+            self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+
+@dataclass
+class Site:
+    """One sandbox, one database, any number of nodes, and everything said there."""
+
+    ground: Ground
+    box: Sandbox
+    settings: dict[str, str]
+    token: str
+    readers: frozenset[str]
+    batch: int
+    _live: ExitStack
+    nodes: list[Node] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    #: A command in front of that of each node.
+    inside: Sequence[str] = ()
+    referee: Referee = field(default_factory=Referee)
+    _counted: tuple[int, int, int] = (0, 0, 0)
+    _read: int = 0
+
+    @property
+    def node(self) -> Node:
+        """The first node: the only one, unless a fault started more."""
+        return self.nodes[0]
+
+    def start(self, number: int = 0, *, wait: bool = True) -> int:
+        """Start node `number`; the moment it was started, in nanoseconds."""
+        folder = self.ground.folder / f"node{number}"
+        folder.mkdir(exist_ok=True)
+        port = free_port()
+        command = ["-m", "tests.faults.serve_with_faults", str(port), str(folder)]
+        (folder / ORDER).unlink(missing_ok=True)
+        begun = time.time_ns()
+        popen, output = spawn(command, self.settings, folder, "serve", before=self.inside)
+        node = self.adopt(Process(popen, f"http://127.0.0.1:{port}", output), folder)
+        self.nodes[number : number + 1] = [node]
+        if wait:
+            wait_until_up(node)
+        return begun
+
+    def adopt(self, process: Process, folder: Path) -> Node:
+        """A process that reads its orders in `folder`, ended with the site."""
+        node = Node(process.popen, process.url, process.output, folder)
+        self._live.callback(end, node)
+        return node
+
+    def kill(self, number: int = 0) -> None:
+        """kill -9."""
+        self.nodes[number].kill()
+
+    def restart(self, number: int = 0) -> int:
+        """Start it again after it died; the moment of that, in nanoseconds."""
+        if self.nodes[number].popen.poll() is None:
+            self.kill(number)
+        return self.start(number)
+
+    def prepare(self, **changes: Any) -> Told:
+        """Something to declare, with a mark and an Idempotency-Key of its own."""
+        words = mark(len(self.told) + 1)
+        body = {
+            "title": "No heat",
+            "severity": "critical",
+            "components": ["heat"],
+            "impact": f"You have no heat {words}.",
+            "expected_duration": {"unknown": True},
+            "explanation": "A pump failed.",
+            "next_update_by": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
+            "email": {"delay_minutes": 0},
+            **changes,
+        }
+        told = Told(words, f"key-{words}", body, Expected(words, self.readers))
+        self.told.append(told)
+        return told
+
+    def declare(self, told: Told, number: int = 0) -> bool:
+        """Press the button; whether the operator was told that it is published."""
+        url = f"{self.nodes[number].url}/api/v1/incidents"
+        with suppress(OSError):
+            headers = {"Idempotency_Key": told.key}
+            status, answer = request_json("POST", url, told.body, token=self.token, **headers)
+            if status == 201:
+                told.incident = answer["id"]
+        return told.acknowledged
+
+    def say(self, **changes: Any) -> Told:
+        """Declare a disruption that must be acknowledged."""
+        told = self.prepare(**changes)
+        if not self.declare(told):
+            raise AssertionError(f"the declaration was refused: {self.node.output}")
+        return told
+
+    def look(self, told: Told) -> Finding:
+        """What the referee says of it now."""
+        messages = self.box.messages()
+        self.referee.read(messages[self._read :])
+        self._read = len(messages)
+        return self.referee.judge(told.expected)
+
+    def ask(self, told: Told) -> dict[str, Any]:
+        """What the product says of it; {} when nobody answers."""
+        for node in self.nodes:
+            with suppress(OSError):
+                url = f"{node.url}/api/v1/incidents/{told.incident}"
+                status, answer = request_json("GET", url, token=self.token)
+                if status == 200:
+                    return dict(answer)
+        return {}
+
+    def wait_for(self, count: int, told: Told, seconds: float = 20.0) -> int:
+        """Wait until `count` readers got it; how many did."""
+        deadline = time.monotonic() + seconds
+        while True:
+            got = len(self.readers) - len(self.look(told).missing)
+            if got >= count or time.monotonic() > deadline:
+                return got
+            time.sleep(0.005)
+
+    def wait_until_settled(self, told: Told, seconds: float = RESUME_SECONDS) -> dict[str, Any]:
+        """Wait until the product has no more to do for it; what it says then."""
+        deadline = time.monotonic() + seconds
+        while True:
+            answer = self.ask(told)
+            if answer and _is_over(answer):
+                return answer
+            if time.monotonic() > deadline:
+                return answer
+            time.sleep(0.05)
+
+    def conclude(
+        self,
+        told: Told,
+        *,
+        healed_ns: int = 0,
+        mails_allowed: int = 0,
+        unknown_allowed: int = 0,
+        seconds: float = RESUME_SECONDS,
+        broken: Sequence[str] = (),
+    ) -> Trial:
+        """Wait for the end of it and let the referee judge."""
+        answer = self.wait_until_settled(told, seconds)
+        finding = self.look(told)
+        posts, mail = _states(answer)
+        complaints = list(broken)
+        if "unknown" in posts:
+            complaints.append(f"a post is still unknown after {seconds:.0f} s")
+        if not answer:
+            complaints.append("nobody answers")
+        elif _is_open(answer):
+            complaints.append(f"not settled after {seconds:.0f} s: {posts} {mail}")
+        late = (finding.last_ns - healed_ns) / 1e9
+        return Trial(
+            lost=self._lost(told, finding, posts),
+            mails_allowed=mails_allowed,
+            unknown=mail.get("unknown", 0) + posts.count("unknown"),
+            unknown_allowed=unknown_allowed,
+            recovery=late if healed_ns and late > 0 else None,
+            broken=tuple(complaints),
+            **self._new_doubles(),
+        )
+
+    def last_look(self) -> Trial:
+        """Whatever came after its own try had ended, and what nobody had said."""
+        time.sleep(0.3)
+        doubles = self._new_doubles()
+        strangers = self.referee.strangers([told.expected for told in self.told])
+        broken = (f"sent without being published: {strangers}",) if strangers else ()
+        return Trial(tries=0, broken=broken, **doubles)
+
+    def deliveries(self, told: Told) -> dict[str, str]:
+        """The ledger of its mail, by address."""
+        found: dict[str, str] = {}
+        cursor = ""
+        while True:
+            url = f"{self.node.url}/api/v1/incidents/{told.incident}/deliveries?cursor={cursor}"
+            status, page = request_json("GET", url, token=self.token)
+            if status != 200:
+                raise AssertionError(f"the ledger cannot be read: {status} {page}")
+            found |= {row["address"].lower(): row["state"] for row in page["deliveries"]}
+            cursor = page["next_cursor"]
+            if not cursor:
+                return found
+
+    def _lost(self, told: Told, finding: Finding, posts: Sequence[str]) -> int:
+        """What is missing without the product saying so."""
+        if not told.acknowledged:
+            return 0
+        lost = 0 if set(posts) & REPORTED else finding.missing_posts
+        if finding.missing:
+            ledger = self.deliveries(told)
+            lost += sum(ledger.get(who) not in REPORTED for who in finding.missing)
+        return lost
+
+    def _new_doubles(self) -> dict[str, int]:
+        """Doubled and unexpected messages of all updates, less those that were counted."""
+        found = [self.look(told) for told in self.told]
+        now = (
+            sum(one.doubled_posts for one in found),
+            sum(one.doubled_mails for one in found),
+            sum(len(one.unexpected) for one in found),
+        )
+        fresh = [a - b for a, b in zip(now, self._counted, strict=True)]
+        self._counted = now
+        return dict(zip(("doubled_posts", "doubled_mails", "unexpected"), fresh, strict=True))
+
+
+@contextmanager
+def open_site(
+    ground: Ground,
+    *,
+    customers: int = 40,
+    nodes: int = 1,
+    before: Sequence[str] = (),
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Site]:
+    """A site with its sandbox and its customers; every process ends with the block.
+
+    `before` is a command that starts the sandbox.
+    """
+    with ExitStack() as live:
+        box = start_sandbox(ground.folder, before=before)
+        live.callback(end, box)
+        given = environment(ground.folder, box, NOTIFIER_DATABASE_URL=ground.url, **settings)
+        token, readers = fill(given, customers)
+        batch = -(-customers // len(ZONES))
+        site = Site(ground, box, given, token, readers, batch, live)
+        wait_until_up(box)
+        for number in range(nodes):
+            site.start(number)
+        yield site
+
+
+def start_sandbox(folder: Path, *, before: Sequence[str] = ()) -> Sandbox:
+    """A sandbox on free ports, which is not up yet."""
+    http, smtp = free_port(), free_port()
+    log = folder / "accepted.jsonl"
+    popen, output = _spawn_sandbox(folder, http, smtp, log, before=before)
+    return Sandbox(popen, f"http://127.0.0.1:{http}", output, log, f"smtp://127.0.0.1:{smtp}")
+
+
+def restart_sandbox(box: Sandbox) -> None:
+    """Start it again after it was killed, where it was; its log goes on."""
+    http, smtp = urlsplit(box.url).port or 0, urlsplit(box.smtp_url).port or 0
+    box.popen, _ = _spawn_sandbox(box.log.parent, http, smtp, box.log)
+    wait_until_up(box)
+
+
+def clear_faults(box: Sandbox) -> int:
+    """Let nothing fail any more; how many failures that were ordered have not happened."""
+    url = f"{box.url}/_sandbox/faults"
+    pending = request_json("GET", url)[1]["faults"]
+    request_json("DELETE", url)
+    return len(pending)
+
+
+def _spawn_sandbox(
+    folder: Path, http: int, smtp: int, log: Path, *, before: Sequence[str] = ()
+) -> tuple[subprocess.Popen[bytes], Path]:
+    ports = ["--port", str(http), "--smtp-port", str(smtp)]
+    command = ["-m", "notifier", "sandbox", *ports, "--log", str(log)]
+    return spawn(command, {}, folder, "sandbox", before=before)
+
+
+def fill(settings: Mapping[str, str], customers: int) -> tuple[str, frozenset[str]]:
+    """A component and its customers in the database; (an API token, the addresses)."""
+    with MAKING_A_SCHEMA:
+        n = build(load_settings(environ=settings))
+    try:
+        audience.put_component(n, slug_="heat", name="Heat")
+        if customers:
+            _import(n, customers)
+        token = access.create_token(n, role=Role.ADMIN, name="faults")
+    finally:
+        n.db.close()
+    return token, frozenset(f"c{i}@example.com" for i in range(customers))
+
+
+def _import(n: Notifier, customers: int) -> None:
+    rows = (
+        f"c{i},c{i}@example.com,Reader {i},en,{ZONES[i % len(ZONES)]},heat"
+        for i in range(customers)
+    )
+    file = "\n".join(["external_id,email,name,language,time_zone,components", *rows])
+    import_customers(n, BytesIO(file.encode()), on_problem=_refuse, on_progress=lambda *_: None)
+
+
+def spawn(
+    arguments: Sequence[str],
+    settings: Mapping[str, str],
+    folder: Path,
+    name: str,
+    *,
+    before: Sequence[str] = (),
+) -> tuple[subprocess.Popen[bytes], Path]:
+    """A Python process of this tree, started by the command `before`; the file it prints to."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("NOTIFIER_")}
+    output = folder / f"{name}.out"
+    with output.open("ab") as out:
+        popen = subprocess.Popen(
+            [*before, sys.executable, *arguments],
+            env={**inherited, "PYTHONPATH": str(ROOT), **settings},
+            cwd=folder,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    return popen, output
+
+
+def wait_until_up(process: Process) -> None:
+    """Wait until it answers. Raises AssertionError with what it printed when it does not."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.popen.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{process.url}/healthz", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.02)
+    raise AssertionError(f"{process.url} did not come up:\n{process.output.read_text()[-3000:]}")
+
+
+def end(process: Process) -> None:
+    """End a process that this suite started, whatever state it is in."""
+    if process.popen.poll() is None:
+        process.popen.send_signal(signal.SIGCONT)
+        process.kill()
+
+
+def _states(answer: Mapping[str, Any]) -> tuple[list[str], dict[str, int]]:
+    if not answer:
+        return [], {}
+    return [post["state"] for post in answer["posts"]], dict(answer["email"]["counts"])
+
+
+def _is_open(answer: Mapping[str, Any]) -> bool:
+    states = [*(post["state"] for post in answer["posts"]), answer["email"]["state"]]
+    return bool({"planned", "sending"} & set(states))
+
+
+def _is_over(answer: Mapping[str, Any]) -> bool:
+    """Whether the product does nothing more: what is unknown of posts it looks up by itself."""
+    return not _is_open(answer) and "unknown" not in _states(answer)[0]
+
+
+def _refuse(problem: object) -> None:
+    raise AssertionError(f"the suite's own customers are wrong: {problem}")
