@@ -7,6 +7,7 @@ The only module that imports concrete channels and engines. Tests hand their own
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import pkgutil
 import secrets
@@ -15,23 +16,33 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import cast
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, cast
+
+from sqlalchemy.engine import make_url
 
 import notifier.channels
 from notifier import settings as settings_module
 from notifier.ports import (
     ChannelModule,
     Doorbell,
+    EventReader,
     MailChannel,
     NoDoorbell,
     Notifier,
     PostChannel,
+    Step,
+    go_on,
 )
 from notifier.queueing.embedded import EmbeddedEngine, RunLane
 from notifier.rendering.renderer import Renderer
-from notifier.services import leases, mailing, posting
+from notifier.services import leases, mailing, pausing, posting, upkeep
 from notifier.settings import Settings, SettingsError
 from notifier.store.db import Database, open_database
+from notifier.store.sqlite import file_of
+
+if TYPE_CHECKING:
+    from notifier.queueing.distributed import DistributedEngine
 
 
 def discover_channels() -> dict[str, ChannelModule]:
@@ -57,7 +68,9 @@ def build(
     clock: Callable[[], datetime] | None = None,
     posts: Mapping[str, PostChannel] | None = None,
     mail: MailChannel | None = None,
+    backup: MailChannel | None = None,
     database: Database | None = None,
+    failpoint: Callable[[Step], None] = go_on,
 ) -> Notifier:
     """Everything a use case needs. Raises SettingsError or DatabaseError.
 
@@ -70,20 +83,103 @@ def build(
             site_name=settings.site.name, zone=settings.site.zone, sender=settings.email.from_
         ),
         posts=posts if posts is not None else _post_channels(settings, modules),
-        mail=mail or _mail_channel(settings, modules),
-        doorbell=doorbell or NoDoorbell(),
+        mail=mail or _mail_channel(settings, modules, "email.provider", settings.email.provider),
+        backup=backup or _backup_channel(settings, modules),
+        doorbell=doorbell or _doorbell(settings),
         clock=clock or (lambda: datetime.now(UTC)),
         node=f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}",
-        db=database or open_database(settings.database_url),
+        db=database or _open_database(settings),
+        failpoint=failpoint,
+        event_readers=_event_readers(settings, modules),
+        bounce_address=_bounce_address(settings),
     )
 
 
 def start_engine(n: Notifier, engine: EmbeddedEngine, *, alone: bool) -> None:
     """Begin to deliver in this process; `alone` says that no other one does."""
-    lanes: dict[str, RunLane] = {name: partial(posting.run_posts, n, name) for name in n.posts}
-    lanes[n.mail.name] = mailing.MailRun(n, goes_on=engine.goes_on).run
+    mark = _mark(n.settings)
+    pausing.pause_if_restored(n, mark)
     leases.recover(n, alone=alone)
-    engine.start(lanes, upkeep=partial(leases.recover, n, alone=False))
+    run_mail = mailing.MailRun(n, goes_on=engine.goes_on).run
+    engine.start(_lanes(n, run_mail), upkeep=partial(upkeep.look_after, n, mark))
+
+
+def start_worker(n: Notifier, engine: DistributedEngine) -> None:
+    """Begin to deliver in this process what any process rings for."""
+    runs: SimpleQueue[mailing.MailRun] = SimpleQueue()
+    for _ in range(engine.concurrency):
+        runs.put(mailing.MailRun(n, goes_on=engine.goes_on, more=engine.call_for_help))
+
+    def run_mail() -> datetime | None:
+        mine = runs.get()
+        try:
+            return mine.run()
+        finally:
+            runs.put(mine)
+
+    pausing.pause_if_restored(n, None)
+    engine.start(_lanes(n, run_mail), upkeep=partial(upkeep.look_after, n, None))
+
+
+def _mark(settings: Settings) -> Path | None:
+    """The file beside an SQLite database by which a restored copy is known."""
+    file = file_of(make_url(settings.database_url))
+    on_disk = make_url(settings.database_url).get_backend_name() == "sqlite" and file
+    return Path(f"{file}.mark") if on_disk else None
+
+
+def _lanes(n: Notifier, run_mail: RunLane) -> dict[str, RunLane]:
+    lanes: dict[str, RunLane] = {name: partial(posting.run_posts, n, name) for name in n.posts}
+    return lanes | {"mail": run_mail}
+
+
+def migrate_queue(settings: Settings) -> bool:
+    """Bring the queue's own tables up to this version; whether anything was changed.
+
+    Raises SettingsError or DatabaseError.
+    """
+    if settings.queue == "embedded":
+        return False
+    _require_procrastinate()
+    from notifier.queueing import procrastinate_schema
+
+    database = open_database(settings.database_url)
+    try:
+        return procrastinate_schema.migrate(database)
+    finally:
+        database.close()
+
+
+def _open_database(settings: Settings) -> Database:
+    """The database, with the tables that its queue needs."""
+    database = open_database(settings.database_url)
+    if settings.queue == "embedded":
+        return database
+    from notifier.queueing import procrastinate_schema
+
+    try:
+        procrastinate_schema.ensure(database)
+    except Exception:
+        database.close()
+        raise
+    return database
+
+
+def _doorbell(settings: Settings) -> Doorbell:
+    if settings.queue == "embedded":
+        return NoDoorbell()
+    _require_procrastinate()
+    from notifier.queueing.distributed import DistributedDoorbell
+
+    return DistributedDoorbell()
+
+
+def _require_procrastinate() -> None:
+    if importlib.util.find_spec("procrastinate") is None:
+        raise SettingsError(
+            "queue is 'distributed', but Procrastinate is not installed:"
+            " pip install 'notifier[postgres]'"
+        )
 
 
 def _post_channels(
@@ -96,10 +192,34 @@ def _post_channels(
     return channels
 
 
-def _mail_channel(settings: Settings, modules: Mapping[str, ChannelModule]) -> MailChannel:
-    name = settings.email.provider
-    module = _module(modules, name, kind="mail", key="email.provider")
+def _mail_channel(
+    settings: Settings, modules: Mapping[str, ChannelModule], key: str, name: str
+) -> MailChannel:
+    module = _module(modules, name, kind="mail", key=key)
     return cast(MailChannel, module.build(settings.channels[name]))
+
+
+def _backup_channel(settings: Settings, modules: Mapping[str, ChannelModule]) -> MailChannel | None:
+    name = settings.email.backup
+    if not name:
+        return None
+    if name == settings.email.provider:
+        raise SettingsError(f"email.backup names {name!r}, which is email.provider already")
+    return _mail_channel(settings, modules, "email.backup", name)
+
+
+def _event_readers(
+    settings: Settings, modules: Mapping[str, ChannelModule]
+) -> dict[str, EventReader]:
+    """Also of a provider that is not in use any more: it goes on telling for days."""
+    build_of = {name: getattr(m, "build_event_reader", None) for name, m in modules.items()}
+    return {name: build(settings.channels[name]) for name, build in build_of.items() if build}
+
+
+def _bounce_address(settings: Settings) -> str:
+    """Of whichever channel has one; likewise."""
+    found = (getattr(config, "bounce_address", "") for config in settings.channels.values())
+    return next((address for address in found if address), "")
 
 
 def _module(

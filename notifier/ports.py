@@ -7,15 +7,18 @@ names of `ChannelModule` below; nothing else has to be edited to add one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from notifier.domain.delivery import BatchOutcome, Outcome
+from notifier.domain.health import Rate
 from notifier.domain.message import Mail, Recipient
+from notifier.domain.receipt import ProviderEvent
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from sqlalchemy import Connection
 
     from notifier.rendering.renderer import Renderer
     from notifier.settings import Settings
@@ -28,12 +31,24 @@ class PostChannel(Protocol):
     name: str
     #: The greatest `measure` of a text this channel takes.
     limit: int
+    #: Whether a text that is already there is refused (`Repeated`). Then sending the very same
+    #: text again after an `Unknown` can make no second post.
+    refuses_repeats: bool
+    #: How fast the account may be used; None: as fast as it goes.
+    rate: Rate | None
 
     def measure(self, text: str) -> int:
         """Length of `text` as this channel counts it."""
 
     def send(self, text: str) -> Outcome:
         """Publish `text`. Never raises; never waits longer than the channel's timeouts."""
+
+    def find(self, text: str) -> Outcome:
+        """Look for a post of our own with exactly this text. Publishes nothing, never raises.
+
+        `Sent` with its reference when it is there, `Retry` when what we have posted was read
+        and it is not there, `Unknown` when nobody can tell.
+        """
 
     def link(self, reference: str) -> str:
         """Address at which the post with this reference can be read ("" if there is none)."""
@@ -52,15 +67,31 @@ class MailChannel(Protocol):
     name: str
     #: Recipients per batch: the most one request takes, and the most a crash leaves unknown.
     batch_size: int
+    #: How fast the account may be used, in recipients; None: as fast as it goes.
+    rate: Rate | None
 
     def prepare(self, mail: Mail) -> PreparedMail:
         """Encode `mail` once for all recipients of its variant."""
 
 
+class EventReader(Protocol):
+    """Reads what a provider posts to us about mail that it has taken."""
+
+    def read(
+        self, headers: Mapping[str, str], body: bytes, *, now: datetime
+    ) -> Sequence[ProviderEvent]:
+        """The events in the raw `body` that are about our mail.
+
+        Raises Untrusted when nothing proves that the provider has sent them, and Unreadable.
+        """
+
+
 class ChannelModule(Protocol):
     """What each file in `notifier/channels/` offers.
 
-    `Config` is the pydantic model of the channel's table in the settings (`[<NAME>]`).
+    `Config` is the pydantic model of the channel's table in the settings (`[<NAME>]`). A module
+    whose provider tells what became of the mail also offers
+    `build_event_reader(config) -> EventReader`.
     """
 
     NAME: str
@@ -71,11 +102,38 @@ class ChannelModule(Protocol):
         """The channel for a validated `Config`. Opens no connection."""
 
 
+#: The steps of an update's route after which what is on disk differs, each reported as it is
+#: done. Here the fault suite ends or holds a process (tests/faults); otherwise nothing happens.
+Step = Literal[
+    "declare.before_commit",
+    "declare.after_commit",
+    "post.claimed",
+    "post.answered",
+    "post.settled",
+    "mail.claimed",
+    "mail.answered",
+    "mail.settled",
+]
+
+
 class Doorbell(Protocol):
     """Wakes whoever delivers. The rows in the outbox are the truth; a lost ring only delays."""
 
+    def enlist(self, connection: Connection, lane: str, at: datetime | None = None) -> None:
+        """Called inside the caller's transaction: this rings only if that is committed."""
+
     def ring(self, lane: str, at: datetime | None = None) -> None:
         """There is something to do in `lane`, now or at `at`. Called after the commit."""
+
+    def is_idle(self, lane: str) -> bool:
+        """Whether a thread of this process waits in `lane` and does at once what it is handed."""
+
+    def hand(self, lane: str, work: Callable[[], object]) -> None:
+        """Let an idle lane do `work`, then look for more. Called after the commit.
+
+        What is handed is claimed already and no other process may do it. Where the process dies
+        before it is done, the claim is what is left, as after any other claim.
+        """
 
     def give_way(self, lane: str) -> None:
         """Let what was just rung for happen first, if that takes no more than a moment."""
@@ -84,11 +142,26 @@ class Doorbell(Protocol):
 class NoDoorbell:
     """For a process that only writes: whoever serves finds the rows at its next sweep."""
 
+    def enlist(self, connection: Connection, lane: str, at: datetime | None = None) -> None:
+        """Do nothing."""
+
     def ring(self, lane: str, at: datetime | None = None) -> None:
         """Do nothing."""
 
+    def is_idle(self, lane: str) -> bool:  # noqa: ARG002 (the port's signature)
+        """No: nobody delivers here."""
+        return False
+
+    def hand(self, lane: str, work: Callable[[], object]) -> None:
+        """Never called, since no lane is idle. Raises RuntimeError."""
+        raise RuntimeError(f"nobody in this process delivers in lane {lane}: {work}")
+
     def give_way(self, lane: str) -> None:
         """Do nothing."""
+
+
+def go_on(_step: Step) -> None:
+    """Do nothing, as every process does but those of the fault suite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +173,21 @@ class Notifier:
     renderer: Renderer
     posts: Mapping[str, PostChannel]
     mail: MailChannel
+    #: The provider that stands in for `mail` while it is sick.
+    backup: MailChannel | None
     doorbell: Doorbell
     clock: Callable[[], datetime]
     #: Who holds a lease: unique per process start.
     node: str
+    #: Told of each step of a message's route as it is done.
+    failpoint: Callable[[Step], None] = go_on
+    #: By channel, for those whose provider tells what became of the mail.
+    event_readers: Mapping[str, EventReader] = field(default_factory=dict)
+    #: Below which each mail has a return path of its own (`domain.verp`); "": it has none.
+    bounce_address: str = ""
+
+    @property
+    def mail_channels(self) -> Mapping[str, MailChannel]:
+        """The mail providers by name, the usual one first."""
+        both = [self.mail, self.backup] if self.backup else [self.mail]
+        return {channel.name: channel for channel in both}

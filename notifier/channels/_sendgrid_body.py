@@ -11,7 +11,7 @@ import html
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -23,8 +23,10 @@ _HEAD = '{"personalizations":['
 
 # SendGrid writes a name into the To header without quoting it, and then reads addresses out
 # of that header: a reader called "Khan, Ayesha" never gets the mail, which is "dropped"
-# (sendgrid-python #291). So nothing that divides or marks addresses may stand in a name.
-_NOT_IN_A_NAME = re.compile(r'[;,<>"\\\x00-\x1f\x7f]')
+# (sendgrid-python #291). So nothing that divides or marks addresses may stand in a name:
+# ; , < > " \\ and control characters, here as JSON writes them. Every backslash begins an
+# escape, and the pattern takes escapes as a whole, so it never starts in the middle of one.
+_NOT_IN_A_NAME = re.compile(r';|,|<|>|\\["\\bfnrt]|\\u00(?:[01].|7f)')
 
 # Off by word and not by omission: what is omitted follows the account's settings, and these
 # rewrite links, count readers, and add a second List-Unsubscribe.
@@ -39,23 +41,43 @@ _NO_TRACKING = {
 class Body:
     """What all readers of one mail get, and how each one's values are added.
 
-    CPU time per reader of one request for 1,000 to a local server, CPython 3.11: 4.1 µs, of which
-    2.6 µs here; with plain dicts handed to the SDK 9.8 µs; with its helper classes 27 µs.
+    A page of readers is turned into columns, because a loop in Python over its readers costs
+    more than all else: CPU time per reader, CPython 3.11: 1.3 µs, row by row 2.6 µs; through the
+    SDK, plain dicts 9.8 µs and its helper classes 27 µs.
     """
 
     def __init__(self, mail: Mail) -> None:
         tags = _choose_tags(mail)
         rest = json.dumps(_lay_out(mail, tags))
         self._tail = f"],{rest[1:]}"
-        self._splice = _compile(mail, tags)
+        self._form = _make_form(tags)
+        self._greet_text = _make_greeter(mail, lambda text: text)
+        self._greet_html = _make_greeter(mail, html.escape)
 
-    def fill(self, recipients: Iterable[Recipient]) -> bytes:
+    def fill(self, recipients: Sequence[Recipient]) -> bytes:
         """The body of the request for `recipients`, of whom there is one at least. It is ASCII."""
-        pieces = [*map(self._splice, recipients)]
-        # Added here and not to the whole, of which every copy is another 600 KB.
-        pieces[0] = _HEAD + pieces[0]
+        ids, addresses, names, links, *_ = zip(*recipients, strict=True)
+        links_text, links_html = _encode_all(links)
+        names_text, names_html = _encode_all(names)
+        columns = (
+            _write_mailboxes(addresses, names_text),
+            links_text,
+            [*map(_encode, ids)],
+            self._greet_text(names_text),
+            self._greet_html(names_html),
+            links_text,
+            links_html,
+        )
+        return self._write(columns, len(recipients))
+
+    def _write(self, columns: Sequence[Sequence[str]], readers: int) -> bytes:
+        """The form, once per reader, with the reader's values in its gaps."""
+        pieces = self._form * readers
+        for number, column in enumerate(columns):
+            pieces[2 * number + 1 :: len(self._form)] = column
+        pieces[0] = _HEAD + pieces[0].removeprefix(",")
         pieces[-1] += self._tail
-        return ",".join(pieces).encode("ascii")
+        return "".join(pieces).encode("ascii")
 
 
 class _Tags:
@@ -108,49 +130,63 @@ def _lay_out(mail: Mail, tags: _Tags) -> dict[str, Any]:
     return body
 
 
-def _compile(mail: Mail, tags: _Tags) -> Callable[[Recipient], str]:
-    """The function that writes the personalization of one reader."""
-    named_text, plain_text = _greetings(mail, lambda text: text)
-    named_html, plain_html = _greetings(mail, html.escape)
-    middle = (
+def _make_form(tags: _Tags) -> list[str]:
+    """The personalization of one reader: what is always the same, and "" for each value.
+
+    The values are, in this order: mailbox, link, delivery id, greeting in the text, greeting in
+    the HTML, link in the text, link in the HTML. The mailbox and the id bring their own quotes.
+    """
+    return [
+        ',{"to":[{"email":',
+        "",
+        '}],"headers":{"List-Unsubscribe":"<',
+        "",
         '>","List-Unsubscribe-Post":"List-Unsubscribe=One-Click"},'
-        '"custom_args":{"notifier_delivery_id":'
-    )
-    greeting_text = f'}},"substitutions":{{"{tags.greeting_text}":"'
-    greeting_html = f'","{tags.greeting_html}":"'
-    link_text, link_html = f'","{tags.link_text}":"', f'","{tags.link_html}":"'
-
-    def splice(reader: Recipient) -> str:
-        url, link = _encode_twice(reader.unsubscribe_url)
-        box, in_text, in_html = _encode(reader.address), plain_text, plain_html
-        if reader.name:
-            name_text, name_html = _encode_twice(reader.name)
-            in_text, in_html = name_text.join(named_text), name_html.join(named_html)
-            if shown := _NOT_IN_A_NAME.sub("", reader.name):
-                box += f',"name":{_encode(shown)}'
-        return (
-            f'{{"to":[{{"email":{box}}}],"headers":{{"List-Unsubscribe":"<{url}'
-            f"{middle}{_encode(reader.delivery_id)}{greeting_text}{in_text}"
-            f'{greeting_html}{in_html}{link_text}{url}{link_html}{link}"}}}}'
-        )
-
-    return splice
+        '"custom_args":{"notifier_delivery_id":',
+        "",
+        f'}},"substitutions":{{"{tags.greeting_text}":"',
+        "",
+        f'","{tags.greeting_html}":"',
+        "",
+        f'","{tags.link_text}":"',
+        "",
+        f'","{tags.link_html}":"',
+        "",
+        '"}}',
+    ]
 
 
-def _greetings(mail: Mail, escape: Callable[[str], str]) -> tuple[list[str], str]:
-    """What stands around the name in `mail.greet`, and the greeting without a name; encoded."""
-    pieces = [_inner(escape(piece)) for piece in mail.greeting_named.split("{name}")]
-    return pieces, _inner(escape(mail.greeting_plain))
+def _make_greeter(mail: Mail, escape: Callable[[str], str]) -> Callable[[Sequence[str]], list[str]]:
+    """From readers' names to their greetings; all encoded."""
+    named = [_inner(escape(piece)) for piece in mail.greeting_named.split("{name}")]
+    plain = _inner(escape(mail.greeting_plain))
+    return lambda names: [name.join(named) if name else plain for name in names]
 
 
-_ESCAPED = re.compile("[&<>\"']")
+def _write_mailboxes(addresses: Sequence[str], names: Sequence[str]) -> list[str]:
+    """What stands in "to" behind "email". The names are encoded, the addresses are not."""
+    shown = _NOT_IN_A_NAME.sub("", "\n".join(names)).split("\n")
+    boxes = zip(map(_encode, addresses), shown, strict=True)
+    return [f'{box},"name":"{name}"' if name else box for box, name in boxes]
 
 
-def _encode_twice(value: str) -> tuple[str, str]:
-    """`value` as it stands between the quotes of a JSON string: as it is, and HTML-escaped."""
-    encoded = _encode(value)[1:-1]
-    # Few values need escaping, and looking is cheaper than html.escape's five replacements.
-    return encoded, _inner(html.escape(value)) if _ESCAPED.search(value) else encoded
+def _encode_all(values: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """`values` as they stand between the quotes of JSON strings: as they are, and HTML-escaped."""
+    if _is_plain("".join(values)):
+        return values, values
+    encoded = [*map(_inner, values)]
+    return encoded, _escape_encoded("\n".join(encoded)).split("\n")
+
+
+def _is_plain(text: str) -> bool:
+    """Whether neither JSON nor HTML writes anything in it differently."""
+    return text.isascii() and text.isprintable() and not any(mark in text for mark in "\"\\&<>'")
+
+
+def _escape_encoded(text: str) -> str:
+    """`html.escape` for text that is encoded already, in which JSON wrote each quote as \\"."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace('\\"', "&quot;").replace("'", "&#x27;")
 
 
 def _inner(text: str) -> str:

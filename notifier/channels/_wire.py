@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import urllib3
-from requests import PreparedRequest, Response
+from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -133,6 +133,16 @@ class Wire(threading.local):
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+def read_environment_once(session: Session, url: str) -> None:
+    """Take the proxies and certificates for `url` from the environment now, not at each call.
+
+    `requests` goes through all variables for each call, which keeps a post back for 0.2 ms.
+    """
+    found = session.merge_environment_settings(url, {}, None, None, None)
+    session.proxies, session.verify = found["proxies"], found["verify"]
+    session.trust_env = False
 
 
 class Adapter(HTTPAdapter):

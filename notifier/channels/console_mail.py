@@ -7,6 +7,7 @@ from typing import Literal, TextIO
 
 from notifier.channels._console import show
 from notifier.domain.delivery import BatchOutcome, Sent
+from notifier.domain.health import Rate
 from notifier.domain.message import GREETING, UNSUBSCRIBE, Mail, Recipient
 from notifier.settings import Table
 
@@ -28,6 +29,7 @@ class ConsoleMail:
 
     name = NAME
     batch_size = 100
+    rate: Rate | None = None
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream

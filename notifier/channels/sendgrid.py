@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
-from urllib.request import Request
-from urllib.response import addinfourl
 
 import requests
 import sendgrid
-from pydantic import ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 from python_http_client import Client
 
 from notifier.channels._judging import (
@@ -28,8 +25,10 @@ from notifier.channels._judging import (
 )
 from notifier.channels._redaction import scrub, silence_libraries
 from notifier.channels._sendgrid_body import Body
-from notifier.channels._wire import Adapter, Answer, Wire
+from notifier.channels._sendgrid_events import EventReader, read_public_key
+from notifier.channels._wire import Adapter, Answer, Wire, read_environment_once
 from notifier.domain.delivery import BatchOutcome, Outcome, Rejected, Retry, Sent, Unknown
+from notifier.domain.health import rate_of
 from notifier.domain.message import Mail, Recipient
 from notifier.settings import SANDBOX_HTTP, SANDBOX_KEY, HttpUrl, Table
 
@@ -59,6 +58,12 @@ _ADVICE = {
 _RECIPIENT = re.compile(r"personalizations\.([0-9]{1,4})(?:\.|$)")
 
 
+def _checked_key(text: str) -> str:
+    if text:
+        read_public_key(text)
+    return text
+
+
 class Config(Table):
     """`[sendgrid]`. Without a key, mail goes to the sandbox."""
 
@@ -70,6 +75,10 @@ class Config(Table):
     connect_timeout: float = Field(3.05, gt=0, le=30)
     #: Seconds for sending a batch and reading the whole answer.
     timeout: float = Field(10.0, gt=0, le=60)
+    #: Recipients per second; 0: only SendGrid's own answers hold us back.
+    rate_per_second: int = Field(0, ge=0)
+    #: Whose events we believe; "": nobody's.
+    events_public_key: Annotated[str, AfterValidator(_checked_key)] = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -94,6 +103,11 @@ def build(config: Config) -> SendGrid:
     return SendGrid(config)
 
 
+def build_event_reader(config: Config) -> EventReader:
+    """What reads the events that SendGrid posts to us."""
+    return EventReader(config.events_public_key)
+
+
 class SendGrid:
     """Mail through one SendGrid account. May be used by several threads."""
 
@@ -102,11 +116,12 @@ class SendGrid:
 
     def __init__(self, config: Config) -> None:
         key = config.api_key.get_secret_value()
+        self.rate = rate_of(config.rate_per_second, per=timedelta(seconds=1))
         self._secrets = (key,)
         self._wire = Wire(connect=config.connect_timeout, exchange=config.timeout)
         sdk = sendgrid.SendGridAPIClient(key, host=config.api_url)
         sdk.client = _Client(
-            _open_session(config.api_url, self._wire),
+            _Transport(config.api_url, self._wire),
             host=sdk.host,
             request_headers=sdk.client.request_headers,
             version=3,
@@ -122,9 +137,8 @@ class SendGrid:
         self._wire.start()
         failure = None
         try:
-            self._post(request_body=_Body(body), request_headers={"Content-Type": _READY_JSON})
+            self._post(body)
         except Exception as error:
-            # Judged by the answer, not by the exception: requests also raises on a redirect.
             failure = error
         if answer := self._wire.answer:
             return _judge(scrub(answer, self._secrets), recipients)
@@ -144,16 +158,19 @@ class PreparedMail:
         kept = _find_first_of_each(recipients)
         if len(kept) == len(recipients):
             return self._channel.post(self._body.fill(recipients), len(recipients))
-        sent = self._channel.post(self._body.fill(recipients[i] for i in kept), len(kept))
+        sent = self._channel.post(self._body.fill([recipients[i] for i in kept]), len(kept))
         each: dict[int, Outcome] = dict.fromkeys(set(range(len(recipients))) - set(kept), TWICE)
         return BatchOutcome(sent.rest, each | {kept[n]: o for n, o in sent.each.items()})
 
 
-def _find_first_of_each(recipients: Sequence[Recipient]) -> list[int]:
+def _find_first_of_each(recipients: Sequence[Recipient]) -> Sequence[int]:
     """Positions of the recipients, without those whose address came before."""
+    keys = [recipient.address.lower() for recipient in recipients]
+    if len(set(keys)) == len(keys):
+        return range(len(keys))
     seen: dict[str, int] = {}
-    for position, recipient in enumerate(recipients):
-        seen.setdefault(recipient.address.lower(), position)
+    for position, key in enumerate(keys):
+        seen.setdefault(key, position)
     return list(seen.values())
 
 
@@ -191,7 +208,10 @@ def _judge_whole(answer: Answer, said: str) -> Outcome:
     if status >= 500:
         return Unknown(join(f"SendGrid failed while taking the mail ({status})", said))
     advice = _ELSEWHERE if status < 400 else _ADVICE.get(status, "SendGrid refused the mail")
-    return Rejected(join(f"{advice} ({status})", said))
+    reason = join(f"{advice} ({status})", said)
+    if status in (401, 403):  # it is the account that is refused, so the next mail would be too
+        return Retry(reason, WAIT, account=True)
+    return Rejected(reason)
 
 
 def _rate_wait(answer: Answer) -> timedelta:
@@ -199,64 +219,47 @@ def _rate_wait(answer: Answer) -> timedelta:
     return next((wait for wait in waits if wait is not None), WAIT)
 
 
-# The SDK serialises a body unless its type differs from "application/json". SendGrid answers
-# 415 "Content-Type should be application/json." to anything else (sendgrid-csharp #929), so
-# this never leaves: `_Client` sends the plain type.
-_READY_JSON = "application/json; charset=utf-8"
+class _Transport:
+    """Takes requests to the network through our adapter and nothing else.
 
-
-class _Body:
-    """JSON that is ready.
-
-    The SDK calls `encode` on it, and formats it into a debug record even when nobody listens:
-    for 600 KB that took longer than sending them, and would write addresses into a log.
+    A session of `requests` would follow a redirect with the key, take the key from ~/.netrc
+    instead, and keep cookies.
     """
 
-    def __init__(self, ready: bytes) -> None:
-        self.ready = ready
+    def __init__(self, url: str, wire: Wire) -> None:
+        self._adapter = Adapter(wire)
+        with requests.Session() as session:
+            read_environment_once(session, url)
+            self._options: Any = {"proxies": session.proxies, "verify": session.verify}
 
-    def encode(self, _encoding: str) -> _Body:
-        return self
-
-    def __format__(self, _spec: str) -> str:
-        return f"<{len(self.ready)} bytes>"
+    def post(self, url: str, headers: dict[str, str], body: bytes) -> None:
+        """Send one request; what comes of it is in the wire. Raises what `requests` raises."""
+        request = requests.Request("POST", url, headers, data=body).prepare()
+        self._adapter.send(request, **self._options)
 
 
 class _Client(Client):  # type: ignore[misc] # python_http_client has no types
-    """The SDK's HTTP client, sending through our session.
+    """The SDK's HTTP client, which knows addresses and headers, sending through our transport.
 
-    Its own way opens a connection per request, has no limit on the whole call, and takes the
-    key along to wherever a redirect points.
+    Its own way of sending serialises the body, formats all of it into a debug record even when
+    nobody listens (which would write readers' addresses into a log), opens a connection per
+    request, and has no limit on the whole call.
     """
 
-    def __init__(self, session: requests.Session, **kwargs: Any) -> None:
+    def __init__(self, transport: _Transport, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._session = session
+        self._transport = transport
 
     def _build_client(self, name: str | None = None) -> _Client:
         return _Client(
-            self._session,
+            self._transport,
             host=self.host,
             version=self._version,
             request_headers=self.request_headers,
             url_path=[*self._url_path, name] if name else self._url_path,
         )
 
-    def _make_request(self, _opener: Any, request: Request, timeout: Any = None) -> addinfourl:  # noqa: ARG002
-        headers = dict(request.header_items()) | {"Content-type": "application/json"}
-        body: Any = request.data
-        response = self._session.post(request.full_url, data=body.ready, headers=headers)
-        answered: Any = response.headers
-        return addinfourl(
-            io.BytesIO(response.content), answered, request.full_url, response.status_code
-        )
-
-
-def _open_session(url: str, wire: Wire) -> requests.Session:
-    session = requests.Session()
-    session.mount(url, Adapter(wire))
-    # requests would repeat a redirected POST as a GET elsewhere.
-    session.max_redirects = 0
-    # Without an `auth` of its own, requests replaces the key by what ~/.netrc says of the host.
-    session.auth = lambda request: request
-    return session
+    def post(self, body: bytes) -> None:
+        """Send JSON that is ready to the address that the path makes."""
+        headers = self.request_headers | {"Content-Type": "application/json"}
+        self._transport.post(self._build_url(None), headers, body)

@@ -18,12 +18,21 @@ from notifier.cli.one_server import database_file
 from notifier.domain.incident import Severity, Status
 from notifier.domain.notice import Announcement, LatestBy, Notice
 from notifier.domain.text import Invalid
+from notifier.rendering import times
 from notifier.rendering.renderer import Renderer
 from notifier.settings import Settings, SettingsError
 from notifier.store import sqlite
 from notifier.store.db import DatabaseError, open_database
+from notifier.store.site import find_pause
 
 _CONNECT_SECONDS = 2.0
+
+
+_LEAVES = "messages may leave"
+
+
+class Paused(RuntimeError):
+    """Nothing leaves. The message says since when and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +53,15 @@ def run_checks() -> list[Finding]:
     posts, mail = endpoints(settings)
     looks: list[tuple[str, Callable[[], str]]] = [
         ("secret_key", lambda: f"has {len(settings.key())} bytes"),
-        ("database", lambda: _database(settings.database_url)),
         ("templates", lambda: _render(settings)),
         *(("posts", partial(_reach, endpoint)) for endpoint in posts),
         ("e-mail", lambda: _reach(mail)),
     ]
+    database = _find("database", lambda: _database(settings.database_url))
     return [
         Finding("settings", True, "can be read, and every key is known"),
+        database,
+        *([_find("pause", lambda: _pause(settings))] if database.ok else []),
         *(_find(name, look) for name, look in looks),
     ]
 
@@ -58,7 +69,7 @@ def run_checks() -> list[Finding]:
 def _find(name: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(name, True, look())
-    except (SettingsError, DatabaseError, Invalid, OSError, TemplateError) as error:
+    except (SettingsError, DatabaseError, Paused, Invalid, OSError, TemplateError) as error:
         return Finding(name, False, str(error))
 
 
@@ -72,6 +83,26 @@ def _database(url: str) -> str:
     if make_url(url).get_backend_name() == "sqlite":
         return f"{file or 'in memory'}, schema is this version's; {_sqlite()}"
     return f"{make_url(url).render_as_string(hide_password=True)}, schema is this version's"
+
+
+def _pause(settings: Settings) -> str:
+    """Raises Paused when nothing leaves."""
+    file = database_file(settings.database_url)
+    if file and not file.exists():
+        return _LEAVES
+    database = open_database(settings.database_url)
+    try:
+        with database.read() as connection:
+            held = find_pause(connection)
+    finally:
+        database.close()
+    if held:
+        since = times.full(held.since, settings.site.zone)
+        raise Paused(
+            f"nothing leaves since {since}, says {held.by}: {held.reason};"
+            " `notifier resume` ends it"
+        )
+    return _LEAVES
 
 
 def _sqlite() -> str:

@@ -25,6 +25,7 @@ def customers() -> None:
 @click.option("--language", help="A tag such as en, ur or pt-BR. [default: the site's]")
 @click.option("--time-zone", help="An IANA name such as Asia/Karachi. [default: the site's]")
 @click.option("--component", "components", multiple=True, metavar="SLUG", help="Repeat for each.")
+@click.option("--priority", is_flag=True, help="Told first: medical dependence, accessibility.")
 def put(
     external_id: str,
     email: str,
@@ -32,6 +33,7 @@ def put(
     language: str | None,
     time_zone: str | None,
     components: tuple[str, ...],
+    priority: bool,
 ) -> None:
     """Make or change the customer EXTERNAL_ID.
 
@@ -51,10 +53,14 @@ def put(
             language=language or n.settings.site.language,
             time_zone=time_zone or n.settings.site.time_zone,
             components=components,
+            priority=priority,
         )
         audience.put_customer(n, made)
     uses = ", ".join(made.components) or "nothing"
-    click.echo(f"{made.external_id}: {made.email}, {made.language}, {made.time_zone}, uses {uses}")
+    first = ", told first" if made.priority else ""
+    click.echo(
+        f"{made.external_id}: {made.email}, {made.language}, {made.time_zone}, uses {uses}{first}"
+    )
 
 
 @customers.command("list")
@@ -80,8 +86,9 @@ def list_(after: str, limit: int, as_json: bool) -> None:
         return
     for one in found:
         uses = ";".join(one.components)
+        first = "first " if one.priority else "      "
         click.echo(
-            f"{one.external_id:16} {one.email:32} {one.language:6} {one.time_zone:20} {uses}"
+            f"{one.external_id:16} {one.email:32} {one.language:6} {one.time_zone:20} {first}{uses}"
         )
 
 
@@ -94,8 +101,9 @@ def import_(file: Path, dry_run: bool, skip_bad_rows: bool, as_json: bool) -> No
     """Make or change the customers of a CSV FILE. Sends nothing to anybody.
 
     Its first line is external_id,email,name,language,time_zone,components, in any order;
-    components are joined by ";". An empty language or time zone is the site's. When a row is
-    wrong, nothing is written.
+    components are joined by ";". An empty language or time zone is the site's. A column
+    priority (true or false) says who is told first; without it, that stays as it is. When a
+    row is wrong, nothing is written.
 
     \b
     Example:

@@ -16,11 +16,27 @@ import click
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("notifier.cli.demo:demo", "Show everything with a made-up utility, safely."),
     "serve": ("notifier.cli.serve:serve", "Serve the admin and the API, and deliver messages."),
+    "work": ("notifier.cli.work:work", "Deliver messages, on any number of machines."),
     "declare": ("notifier.cli.incidents:declare", "Declare a disruption."),
     "update": ("notifier.cli.incidents:update", "Publish the next update of an incident."),
     "resolve": ("notifier.cli.incidents:resolve", "Tell everybody that an incident is over."),
     "components": ("notifier.cli.components:components", "What customers use."),
     "customers": ("notifier.cli.customers:customers", "Who is told."),
+    "suppressions": ("notifier.cli.suppressions:suppressions", "Addresses that get no mail."),
+    "bounce": (
+        "notifier.cli.bounce:bounce",
+        "Record a mail that came back.",
+    ),
+    "channels": ("notifier.cli.channels:channels", "How the ways out do."),
+    "unknown": (
+        "notifier.cli.unknown:unknown",
+        "Messages of which nobody knows whether they arrived.",
+    ),
+    "pause": (
+        "notifier.cli.pausing:pause",
+        "Let nothing leave any more, on any channel, from any machine.",
+    ),
+    "resume": ("notifier.cli.pausing:resume", "Let messages leave again."),
     "users": ("notifier.cli.users:users", "Who may sign in to the admin."),
     "token": ("notifier.cli.tokens:token", "Keys for programs that use the API."),
     "check": ("notifier.cli.check:check", "Say what is wrong with the installation."),

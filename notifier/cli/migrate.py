@@ -15,13 +15,16 @@ def migrate() -> None:
     Example:
       cp notifier.db notifier.db.copy && notifier migrate
     """
-    from notifier.app import load_settings
+    from notifier.app import load_settings, migrate_queue
     from notifier.cli.one_server import hold
     from notifier.store import db
 
-    url = load_settings().database_url
+    settings = load_settings()
+    url = settings.database_url
     with hold(url):
         before, after = db.migrate(url)
+        if migrate_queue(settings):
+            click.echo("Procrastinate's tables are this version's now.")
     if before == after:
         click.echo(f"The database has the schema {after} already; nothing was changed.")
     else:

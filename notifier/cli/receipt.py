@@ -14,6 +14,7 @@ from notifier.ports import Notifier
 from notifier.rendering import times
 from notifier.services import reports
 from notifier.services.incidents import Published
+from notifier.services.pausing import paused
 from notifier.services.reports import IncidentReport, MailReport, PostReport, UpdateReport
 from notifier.web.api_answers import Receipt
 
@@ -28,6 +29,13 @@ def show(n: Notifier, published: Published, *, as_json: bool, wait: float | None
     if is_served(n.settings.database_url) is False:
         click.echo(
             "Nobody is serving this database: the messages leave when `notifier serve` runs.",
+            err=True,
+        )
+    if held := paused(n):
+        since = times.full(held.since, n.settings.site.zone)
+        click.echo(
+            f"Everything is paused since {since}, says {held.by}: nothing of this leaves before"
+            " `notifier resume`.",
             err=True,
         )
     report, update = _look(n, published)

@@ -18,8 +18,9 @@ import click
 def serve(host: str, port: int, threads: int) -> None:
     """Serve the admin and the API, and deliver messages.
 
-    One process does both. It ends on SIGTERM or Ctrl-C, after the calls that are under way;
-    what has not begun waits for the next start.
+    One process does both, unless queue = "distributed" leaves the delivery to `notifier work`.
+    It ends on SIGTERM or Ctrl-C, after the calls that are under way; what has not begun waits
+    for the next start.
 
     \b
     Example:

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -20,6 +20,7 @@ from notifier.cli.endpoints import describe_endpoints
 from notifier.cli.one_server import hold
 from notifier.ports import Notifier
 from notifier.queueing.embedded import EmbeddedEngine
+from notifier.services.nodes import present
 from notifier.settings import Settings
 from notifier.web.application import create_app
 
@@ -35,9 +36,9 @@ def start_logging(level: str) -> None:
         level=level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    # APScheduler reports every job it runs, and ours runs twice a second; Alembic reports that
-    # it looked.
-    for chatty in ("apscheduler", "alembic"):
+    # APScheduler and Procrastinate report every job they run, and ours run twice a second;
+    # Alembic reports that it looked.
+    for chatty in ("apscheduler", "alembic", "procrastinate"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
@@ -71,16 +72,25 @@ def end_on_signals() -> None:
 
 
 @contextmanager
-def open_site(settings: Settings, *, host: str, port: int, threads: int) -> Iterator[Site]:
-    """Listen and begin to deliver, until the end of the block.
+def open_site(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    threads: int,
+    build: Callable[..., Notifier] = build,
+) -> Iterator[Site]:
+    """Listen, and deliver unless other processes do, until the end of the block.
 
-    Raises SettingsError, DatabaseError, or ClickException when the port is taken.
+    `build` makes the notifier as `notifier.app.build` does; the fault suite hands in one with
+    another clock or with failpoints. Raises SettingsError, DatabaseError, or ClickException when
+    the port is taken.
     """
     settings.key()
     # A thread that has work gets its turn after 0.5 ms instead of 5: the lane of a post waits for
     # the thread that declared it, which still has an answer to write.
     sys.setswitchinterval(0.0005)
-    engine = EmbeddedEngine()
+    engine = EmbeddedEngine() if settings.queue == "embedded" else None
     with _listen(host, port) as listening, hold(settings.database_url) as alone:
         n = build(settings, doorbell=engine)
         try:
@@ -91,14 +101,27 @@ def open_site(settings: Settings, *, host: str, port: int, threads: int) -> Iter
                 ident="notifier",
                 max_request_body_size=_BODY_MAX,
             )
-            start_engine(n, engine, alone=alone)
             try:
-                yield Site(n, _url(host, listening), server)
+                with _delivering(n, engine, alone=alone):
+                    yield Site(n, _url(host, listening), server)
             finally:
-                engine.stop()
                 server.close()
         finally:
             n.db.close()
+
+
+@contextmanager
+def _delivering(n: Notifier, engine: EmbeddedEngine | None, *, alone: bool) -> Iterator[None]:
+    """Deliver in this process, or leave it to `notifier work` (no engine)."""
+    if engine is None:
+        yield
+        return
+    with present(n):
+        start_engine(n, engine, alone=alone)
+        try:
+            yield
+        finally:
+            engine.stop()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -18,7 +18,10 @@ EXTERNAL_ID_MAX = 120
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A customer as given to us, checked. `components` are slugs in use, without repetition."""
+    """A customer as given to us, checked. `components` are slugs in use, without repetition.
+
+    A `priority` customer is told before all others: medical dependence, accessibility.
+    """
 
     external_id: str
     email: str
@@ -26,11 +29,17 @@ class Customer:
     language: str
     time_zone: str
     components: tuple[str, ...]
+    priority: bool = False
 
     @property
     def email_key(self) -> str:
-        """The address in one letter case, by which a mailbox is one mailbox."""
-        return self.email.casefold()
+        """The address in one letter case."""
+        return address_key(self.email)
+
+    @property
+    def wave(self) -> int:
+        """In which order a mail leaves: the customers of wave 0 first, then those of 1."""
+        return 0 if self.priority else 1
 
 
 def customer(
@@ -41,6 +50,7 @@ def customer(
     language: str,
     time_zone: str,
     components: tuple[str, ...],
+    priority: bool = False,
 ) -> Customer:
     """Check a customer's data. Raises Invalid naming the field."""
     return Customer(
@@ -50,6 +60,7 @@ def customer(
         language=language_tag("language", language),
         time_zone=zone("time_zone", time_zone).key,
         components=tuple(dict.fromkeys(slug("components", c) for c in components)),
+        priority=priority,
     )
 
 
@@ -60,6 +71,11 @@ def address(field: str, value: str) -> str:
         return validate_email(value, check_deliverability=False).normalized
     except EmailNotValidError as error:
         raise Invalid(field, f"is not an e-mail address: {error}") from None
+
+
+def address_key(value: str) -> str:
+    """An address in one letter case, by which a mailbox is one mailbox."""
+    return value.casefold()
 
 
 def language_tag(field: str, value: str) -> str:

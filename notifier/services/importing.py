@@ -22,6 +22,9 @@ from notifier.store import bulk, people
 from notifier.store.bulk import RowProblem, Staging
 
 COLUMNS = ("external_id", "email", "name", "language", "time_zone", "components")
+#: Who is told first. A file without it changes nobody's: a list from elsewhere must not silently
+#: put those back who depend on it.
+PRIORITY = "priority"
 
 #: Rows per transaction: a declaration waits for the write lock no longer than one takes.
 _PAGE = 2_000
@@ -57,16 +60,20 @@ def import_customers(
     file as a whole cannot be read, naming the line.
     """
     with bulk.staging(n.db) as staging:
-        rows = _stage(n, file, staging, on_progress)
+        rows, columns = _stage(n, file, staging, on_progress)
         staging.judge()
         wrong = _report(staging, on_problem)
         if dry_run or (wrong and not skip_bad_rows):
             return Imported(rows, wrong, 0)
-        written = _write(n, staging, on_progress)
+        keep = () if PRIORITY in columns else ("wave",)
+        written = _write(n, staging, keep, on_progress)
         return Imported(rows, wrong + _report(staging, on_problem), written)
 
 
-def _stage(n: Notifier, file: BinaryIO, staging: Staging, on_progress: Progress) -> int:
+def _stage(
+    n: Notifier, file: BinaryIO, staging: Staging, on_progress: Progress
+) -> tuple[int, Sequence[str]]:
+    """Check and stage the rows; how many there are, and the columns."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     with n.db.read() as connection:
@@ -84,7 +91,7 @@ def _stage(n: Notifier, file: BinaryIO, staging: Staging, on_progress: Progress)
         on_progress("Checking", file.tell(), size)
     if not rows:
         raise Invalid("the file", "has a header and no rows")
-    return rows
+    return rows, check.columns
 
 
 def _report(staging: Staging, on_problem: Callable[[RowProblem], None]) -> int:
@@ -97,13 +104,13 @@ def _report(staging: Staging, on_problem: Callable[[RowProblem], None]) -> int:
     return rows
 
 
-def _write(n: Notifier, staging: Staging, on_progress: Progress) -> int:
+def _write(n: Notifier, staging: Staging, keep: Sequence[str], on_progress: Progress) -> int:
     first, last = staging.lines()
     if not last:
         return 0
     written = 0
     for line in range(first, last + 1, _PAGE):
-        written += staging.write(line, line + _PAGE - 1, now=n.clock())
+        written += staging.write(line, line + _PAGE - 1, keep=keep, now=n.clock())
         on_progress("Writing", min(line + _PAGE, last) - first, last - first)
     return written
 
@@ -145,9 +152,9 @@ def _header(read: Iterator[tuple[int, list[str]]]) -> Sequence[str]:
 
 def _columns(names: Sequence[str]) -> Sequence[str]:
     for name in names:
-        if name not in COLUMNS:
+        if name not in (*COLUMNS, PRIORITY):
             raise Invalid("line 1", f"is not the header: {_wrong_column(name)}")
-    for name in COLUMNS:
+    for name in dict.fromkeys((*COLUMNS, *names)):
         if names.count(name) != 1:
             how = "is missing" if name not in names else "stands there twice"
             raise Invalid("line 1", f"is not the header: the column {name!r} {how}")
@@ -157,7 +164,7 @@ def _columns(names: Sequence[str]) -> Sequence[str]:
 def _wrong_column(name: str) -> str:
     if any(separator in name for separator in ";\t|"):
         return "columns must be separated by commas"
-    close = difflib.get_close_matches(name[:60].lower(), COLUMNS, n=1)
+    close = difflib.get_close_matches(name[:60].lower(), (*COLUMNS, PRIORITY), n=1)
     wanted = f"did you mean {close[0]!r}?" if close else f"it must be {','.join(COLUMNS)}"
     return f"there is no column {name[:60]!r}; {wanted}"
 
@@ -192,9 +199,17 @@ class _Check:
             language=given["language"] or self.site.language,
             time_zone=given["time_zone"] or self.site.time_zone,
             components=tuple(slug for slug in slugs if slug),
+            priority=_truth(PRIORITY, given.get(PRIORITY, "")),
         )
 
     def _component(self, slug: str) -> int:
         if slug not in self.known:
             raise Invalid("components", f"names no known component: {slug}")
         return self.known[slug]
+
+
+def _truth(field: str, value: str) -> bool:
+    """Spreadsheets write TRUE; an empty cell is false. Raises Invalid."""
+    if value.lower() not in ("true", "false", ""):
+        raise Invalid(field, f"must be true or false, not {value[:40]!r}")
+    return value.lower() == "true"

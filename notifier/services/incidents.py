@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
 from notifier.domain.incident import Severity, Status, may_follow
 from notifier.domain.notice import Announcement, Duration, Notice, Over, expected_duration, notice
-from notifier.domain.plan import Audience, Dispatch, MailTime, Reason, Skip, plan
+from notifier.domain.plan import Audience, Dispatch, MailTime, Skip, plan
 from notifier.domain.text import TITLE_MAX, Invalid, line
 from notifier.ports import Notifier
+from notifier.services.posting import deliver_post, take_idle_lanes
 from notifier.store import incidents, outbox, people
 from notifier.store.incidents import Incident, Update
+from notifier.store.outbox import Lease
 from notifier.store.people import Component
+from notifier.store.posts import ClaimedPost
 
 _LONGEST_DELAY = timedelta(days=1)
 _LONGEST_AHEAD = timedelta(days=30)
@@ -72,12 +76,16 @@ class RepeatGuard:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What was published. `skips` says which messages there will not be, and why."""
+    """What was published. `skips` says which messages there will not be, and why.
+
+    `leaving` are the posts, by channel, that this process claimed in the same transaction.
+    """
 
     incident: Incident
     update: Update
     skips: tuple[Skip, ...] = ()
     repeated: bool = False
+    leaving: Mapping[str, ClaimedPost] = field(default_factory=dict)
 
 
 def declare(
@@ -92,6 +100,7 @@ def declare(
     with n.db.transaction() as connection:
         if guard and (repeated := _repeated(connection, guard)):
             return repeated
+        leases = take_idle_lanes(n, connection, now=now)
         components = _components(connection, declaration.components)
         incident = incidents.add_incident(
             connection,
@@ -108,9 +117,11 @@ def declare(
             incident,
             components,
             told,
-            _Order(by, now, declaration.words.mail, guard),
+            _Order(by, now, declaration.words.mail, guard, leases),
         )
-    _ring(n)
+        n.failpoint("declare.before_commit")
+    n.failpoint("declare.after_commit")
+    _ring(n, published)
     return published
 
 
@@ -133,6 +144,7 @@ def post_update(
     with n.db.transaction() as connection:
         if guard and (repeated := _repeated(connection, guard)):
             return repeated
+        leases = take_idle_lanes(n, connection, now=now)
         incident = incidents.find(connection, incident_id, lock=True)
         if incident is None:
             raise NotFound(f"there is no incident {incident_id}")
@@ -155,9 +167,9 @@ def post_update(
         )
         components = people.list_components(connection, incident_id=incident.id)
         published = _publish(
-            n, connection, moved, components, told, _Order(by, now, words.mail, guard)
+            n, connection, moved, components, told, _Order(by, now, words.mail, guard, leases)
         )
-    _ring(n)
+    _ring(n, published)
     return published
 
 
@@ -199,12 +211,16 @@ def check_mail_time(asked: MailTime, now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """Who publishes, when, and what they ask for beyond the words."""
+    """Who publishes, when, and what they ask for beyond the words.
+
+    `leases` are for the posts that leave from here at once, by channel.
+    """
 
     by: str
     now: datetime
     asked: MailTime
     guard: RepeatGuard | None
+    leases: Mapping[str, Lease]
 
 
 def _publish(
@@ -227,23 +243,32 @@ def _publish(
         asked=asked,
         audience=Audience(
             posts=tuple(n.posts),
-            mail=n.mail.name,
-            has_readers=people.has_readers(connection, [c.id for c in components]),
+            has_readers=people.has_readers(connection, [c.id for c in components], now=now),
             waiting=waiting,
         ),
         now=now,
     )
     said = announcement(n, incident, update, components)
+    leaving: dict[str, ClaimedPost] = {}
     for dispatch in planned.dispatches:
-        outbox.add(
+        text = _post_text(n, dispatch, said)
+        lease = order.leases.get(dispatch.channel) if text else None
+        dispatch_id = outbox.add(
             connection,
             dispatch,
             incident_id=incident.id,
             update_id=update.id,
             priority=incident.severity.rank,
-            text=_post_text(n, dispatch, said),
+            text=text,
             now=now,
+            lease=lease,
         )
+        if text and lease:
+            leaving[dispatch.channel] = ClaimedPost(
+                dispatch_id, text, attempt=1, first_due=dispatch.due_at, fence=1
+            )
+        else:
+            _enlist(n, connection, dispatch, now)
     if guard:
         incidents.remember_request(
             connection,
@@ -253,13 +278,19 @@ def _publish(
             update_id=update.id,
             now=now,
         )
-    return Published(incident, update, planned.skips)
+    return Published(incident, update, planned.skips, leaving=leaving)
+
+
+def _enlist(n: Notifier, connection: Connection, dispatch: Dispatch, now: datetime) -> None:
+    """Have it rung for once it is committed: a post at once, a mail when it is due."""
+    lane = dispatch.channel if dispatch.lane == "post" else "mail"
+    n.doorbell.enlist(connection, lane, dispatch.due_at if dispatch.due_at > now else None)
 
 
 def _take_back_waiting(connection: Connection, incident: Incident, now: datetime) -> list[datetime]:
     """Let nothing older leave after something newer; when the mails among it were due."""
     waiting = outbox.waiting_mails(connection, incident.id)
-    outbox.supersede_waiting(connection, incident.id, reason=Reason.REPLACED, now=now)
+    outbox.replace_older(connection, incident.id, now=now)
     return waiting
 
 
@@ -270,13 +301,16 @@ def _post_text(n: Notifier, dispatch: Dispatch, said: Announcement) -> str | Non
     return n.renderer.post(said, limit=channel.limit, measure=channel.measure)
 
 
-def _ring(n: Notifier) -> None:
+def _ring(n: Notifier, published: Published) -> None:
     """After the commit: wake the posts first, then whoever keeps the time of the mail."""
     for name in n.posts:
-        n.doorbell.ring(name)
+        if post := published.leaving.get(name):
+            n.doorbell.hand(name, partial(deliver_post, n, name, post))
+        else:
+            n.doorbell.ring(name)
     for name in n.posts:
         n.doorbell.give_way(name)
-    n.doorbell.ring(n.mail.name)
+    n.doorbell.ring("mail")
 
 
 def _repeated(connection: Connection, guard: RepeatGuard) -> Published | None:

@@ -6,7 +6,7 @@ import logging
 from datetime import datetime, timedelta
 
 from notifier.ports import Notifier
-from notifier.store import finishing, leases
+from notifier.store import finishing, lateness, leases
 
 _log = logging.getLogger(__name__)
 
@@ -19,6 +19,8 @@ LEASE = timedelta(minutes=5)
 def recover(n: Notifier, *, alone: bool) -> tuple[int, int]:
     """Name what a dead claimant left in flight: it is unknown. (posts, batches).
 
+    What waits for too long to be of use is given up.
+
     `alone`: nobody else delivers from this database, so every lease but ours is a dead one's.
     """
     now = n.clock()
@@ -30,9 +32,12 @@ def recover(n: Notifier, *, alone: bool) -> tuple[int, int]:
             alone=alone,
             look_at_mail=look_at_mail(n, now),
         )
+        late = lateness.give_up_late(connection, now=now)
         finishing.finish_done(connection, now=now)
     if any(lost):
         _log.warning("in flight when the sender stopped, now unknown: %s posts, %s batches", *lost)
+    if late:
+        _log.warning("given up, because they waited for too long to be of use: %s messages", late)
     return lost
 
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from time import monotonic
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from notifier.domain.delivery import BatchOutcome, Outcome, State
+from notifier.domain.delivery import BatchOutcome, Outcome, Retry, State
 from notifier.domain.message import Recipient
+from notifier.domain.verp import verp_signer
 from notifier.ports import Notifier, PreparedMail
+from notifier.services import health
 from notifier.services.incidents import announcement
 from notifier.services.judging import Verdict, judge
 from notifier.services.leases import LEASE, look_at_mail
@@ -26,6 +29,15 @@ from notifier.store import fanout, finishing, incidents, ledger, outbox, people,
 from notifier.store.batches import Claim, ClaimedBatch, Unrendered
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A batch, what the provider said to it, and after how long."""
+
+    batch: ClaimedBatch
+    outcome: BatchOutcome
+    seconds: float
 
 
 class MailRun:
@@ -47,6 +59,8 @@ class MailRun:
         self._n = n
         self._goes_on = goes_on
         self._more = more
+        #: When a provider may be asked again, where none may now.
+        self._blocked_until: datetime | None = None
         self._prepared: OrderedDict[tuple[str, int], PreparedMail] = OrderedDict()
 
     def run(self) -> datetime | None:
@@ -57,7 +71,7 @@ class MailRun:
             due = outbox.next_due(connection, "mail")
         if due is None or due > self._n.clock():
             return due
-        finished: tuple[ClaimedBatch, BatchOutcome] | None = None
+        finished: _Sent | None = None
         alone = True
         while True:
             claimed = self._settle_and_claim(finished)
@@ -70,24 +84,35 @@ class MailRun:
                 if alone and len(claimed.readers) >= self._n.mail.batch_size:
                     self._more()
                     alone = False
-                finished = claimed, self._send(claimed)
+                finished = self._send(claimed)
             else:
                 return self._finish()
 
-    def _settle_and_claim(
-        self, finished: tuple[ClaimedBatch, BatchOutcome] | None
-    ) -> ClaimedBatch | Unrendered | None:
+    def _settle_and_claim(self, finished: _Sent | None) -> ClaimedBatch | Unrendered | None:
         """Write the last batch's outcome and take the next readers, with one commit for both."""
         n = self._n
         now = n.clock()
         with n.db.transaction() as connection:
             if finished:
-                _record(n, connection, *finished, now=now)
+                _record(n, connection, finished, now=now)
             if not self._goes_on():
                 return None
             retries.release_unknown(connection, now=now)
-            claim = Claim(n.node, n.mail.name, n.mail.batch_size, now, now + LEASE)
-            return retries.claim_retry(connection, claim) or fanout.claim_page(connection, claim)
+            return self._claim(connection, now)
+
+    def _claim(self, connection: Connection, now: datetime) -> ClaimedBatch | Unrendered | None:
+        """Take the next readers for the provider whose turn it is."""
+        n = self._n
+        provider = health.route(connection, n, now=now)
+        self._blocked_until = provider if isinstance(provider, datetime) else None
+        if isinstance(provider, datetime):
+            return None
+        size = health.page_size(n, provider)
+        claim = Claim(n.node, provider.name, size, now, now + LEASE)
+        claimed = retries.claim_retry(connection, claim) or fanout.claim_page(connection, claim)
+        if not isinstance(claimed, ClaimedBatch):
+            health.release(connection, n, provider.name, now=now, cost=size)
+        return claimed
 
     def _finish(self) -> datetime | None:
         """Settle the mails that have nobody left; when the next one will be due.
@@ -97,7 +122,8 @@ class MailRun:
         """
         with self._n.db.transaction() as connection:
             finishing.finish_done(connection, now=self._n.clock())
-            return outbox.next_due(connection, "mail")
+            due = outbox.next_due(connection, "mail")
+        return max(due, self._blocked_until) if due and self._blocked_until else due
 
     def _freeze(self, variant: Unrendered) -> None:
         """Render the words of a variant once, for all its readers and all retries."""
@@ -121,17 +147,15 @@ class MailRun:
                 mail=mail,
             )
 
-    def _send(self, batch: ClaimedBatch) -> BatchOutcome:
-        link = unsubscribe_links(self._n)
-        recipients = [
-            Recipient(f"{batch.dispatch_id}-{seq}", address, name, link(customer_id))
-            for seq, customer_id, address, name in batch.readers
-        ]
+    def _send(self, batch: ClaimedBatch) -> _Sent:
+        recipients = _recipients(self._n, batch)
         prepared = self._prepare(batch.channel, batch.message_id)
         self._n.failpoint("mail.claimed")
+        begun = monotonic()
         outcome = prepared.send(recipients)
+        seconds = monotonic() - begun
         self._n.failpoint("mail.answered")
-        return outcome
+        return _Sent(batch, outcome, seconds)
 
     def _prepare(self, channel: str, message_id: int) -> PreparedMail:
         variant = channel, message_id
@@ -147,14 +171,30 @@ class MailRun:
         return prepared
 
 
-def _record(
-    n: Notifier,
-    connection: Connection,
-    batch: ClaimedBatch,
-    outcome: BatchOutcome,
-    *,
-    now: datetime,
-) -> None:
+def _recipients(n: Notifier, batch: ClaimedBatch) -> list[Recipient]:
+    link = unsubscribe_links(n)
+    dispatch_id = batch.dispatch_id
+    told = [
+        Recipient(f"{dispatch_id}-{seq}", address, name, link(customer_id))
+        for seq, customer_id, address, name in batch.readers
+    ]
+    if not n.bounce_address:
+        return told
+    sign = verp_signer(n.bounce_address, n.settings.key())
+    return [reader._replace(return_path=sign(reader.delivery_id)) for reader in told]
+
+
+def _record(n: Notifier, connection: Connection, sent: _Sent, *, now: datetime) -> None:
+    batch, outcome = sent.batch, sent.outcome
+    health.record(
+        connection,
+        n,
+        batch.channel,
+        outcome.rest,
+        now=now,
+        seconds=sent.seconds,
+        cost=len(batch.readers),
+    )
     retry_times: list[datetime] = []
 
     def settle(one: Outcome) -> Verdict:
@@ -163,7 +203,7 @@ def _record(
             retry_times.append(at)
         return verdict
 
-    rest = settle(outcome.rest)
+    rest = settle(_for_either(n, outcome.rest))
     each = {batch.readers[i].seq: settle(one) for i, one in outcome.each.items()}
     states = {state for state, _, _ in (rest, *each.values())}
     written = ledger.mark(
@@ -179,3 +219,11 @@ def _record(
         _log.warning("batch %s was taken by another worker; its outcome is not written", batch.id)
     elif retry_times and outbox.is_replaced(connection, batch.dispatch_id):
         retries.drop_replaced(connection, batch.dispatch_id, now=now)
+
+
+def _for_either(n: Notifier, outcome: Outcome) -> Outcome:
+    """Where there is a backup, leave out for how long one provider wants to be left alone.
+
+    Its health remembers that, and the next try may go through the other one.
+    """
+    return replace(outcome, after=None) if n.backup and isinstance(outcome, Retry) else outcome

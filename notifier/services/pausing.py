@@ -11,21 +11,42 @@ import json
 import logging
 import os
 import secrets
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection
 
+from notifier.domain.text import line
 from notifier.ports import Notifier
-from notifier.store import finishing, site
+from notifier.services.incidents import Conflict
+from notifier.store import site, waiting
 from notifier.store.site import Pause, Progress
 
 _log = logging.getLogger(__name__)
+
+#: A sentence or two, which stands on every page.
+REASON_MAX = 300
 
 _RESTORED = (
     "this database is not the one that was served here last: it is a restored backup or a copy."
     " Look at what waits, then run `notifier resume --cancel-waiting` or `notifier resume`"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The end of a pause: how many messages were cancelled, and how many leave in their time."""
+
+    cancelled: int
+    leaving: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Whether the site is paused, and how many messages have not left."""
+
+    pause: Pause | None
+    messages: int
 
 
 def paused(n: Notifier) -> Pause | None:
@@ -34,25 +55,45 @@ def paused(n: Notifier) -> Pause | None:
         return site.find_pause(connection)
 
 
-def pause(n: Notifier, *, by: str, reason: str) -> None:
-    """Begin no new call; those in flight end, at most one batch for each worker."""
+def look(n: Notifier) -> Waiting:
+    """The pause, if there is one, and how much waits."""
+    with n.db.read() as connection:
+        return Waiting(site.find_pause(connection), waiting.count_waiting(connection))
+
+
+def pause(n: Notifier, *, by: str, reason: str) -> Pause:
+    """Begin no new call; those in flight end, at most one batch for each worker.
+
+    The pause that holds: who paused first keeps the word. Raises Invalid.
+    """
+    reason = line("reason", reason, limit=REASON_MAX)
     with n.db.transaction() as connection:
         site.pause(connection, by=by, reason=reason, now=n.clock())
+        held = site.find_pause(connection)
+    assert held is not None  # noqa: S101 (for mypy: it was just written)
+    return held
 
 
-def resume(n: Notifier, *, by: str, cancel_waiting: bool = False) -> int:
-    """Let messages leave again; how many that waited were cancelled instead."""
+def resume(n: Notifier, *, by: str, cancel_waiting: bool = False) -> Resumed:
+    """Let messages leave again, or cancel those that waited. Raises Conflict.
+
+    Where nothing is paused nothing is cancelled: a colleague may have let it leave on purpose.
+    """
     now = n.clock()
     cancelled = 0
     with n.db.transaction() as connection:
+        if not site.resume(connection):
+            raise Conflict("nothing is paused, so nothing was changed: messages leave already")
         if cancel_waiting:
             reason = f"cancelled by {by} when the pause ended"
-            cancelled = site.cancel_waiting(connection, reason=reason, now=now)
-            finishing.finish_done(connection, now=now)
-        site.resume(connection)
+            cancelled = waiting.cancel_waiting(connection, reason=reason, now=now)
+        leaving = waiting.count_waiting(connection)
+        for lane in (*n.posts, "mail"):
+            n.doorbell.enlist(connection, lane)
     for lane in (*n.posts, "mail"):
         n.doorbell.ring(lane)
-    return cancelled
+    _log.warning("resumed by %s: %s cancelled, %s wait for their turn", by, cancelled, leaving)
+    return Resumed(cancelled, leaving)
 
 
 def pause_if_restored(n: Notifier, mark: Path | None) -> bool:
@@ -66,6 +107,7 @@ def pause_if_restored(n: Notifier, mark: Path | None) -> bool:
         known = site.identity(connection)
         restored = bool(known) and not _is_same(connection, known, mark)
         if restored:
+            site.resume(connection)  # a pause that was copied along must not hide this one
             site.pause(connection, by="notifier", reason=_RESTORED, now=n.clock())
             _log.warning("paused: %s", _RESTORED)
         if restored or not known:
@@ -83,8 +125,12 @@ def keep_mark(n: Notifier, mark: Path | None) -> None:
     text = json.dumps(told)
     if _read(mark) == text:
         return
-    new = mark.with_suffix(".new")
-    new.write_text(text)
+    new = mark.with_name(f"{mark.name}.new")
+    with new.open("w") as file:
+        file.write(text)
+        # Else a power cut could leave it empty, which looks like a copy's.
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(new, mark)
 
 
@@ -93,10 +139,11 @@ def _is_same(connection: Connection, known: str, mark: Path | None) -> bool:
         return known == site.cluster(connection)
     try:
         told = json.loads(_read(mark))
-        seen = Progress(posts=told["posts"], batches=told["batches"])
-    except (ValueError, KeyError, TypeError):
+        identity = told.pop("identity")
+        seen = Progress(**told)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return False
-    return told["identity"] == known and not site.progress(connection).is_behind(seen)
+    return bool(identity == known) and not site.progress(connection).is_behind(seen)
 
 
 def _new_identity(connection: Connection, mark: Path | None) -> str:

@@ -49,9 +49,9 @@ def look_into(n: Notifier, channel: str, post: ClaimedPost) -> None:
     _log.info("unknown post %s on %s, looked into: %s %s", post.id, channel, state, reason)
 
 
-def locate(n: Notifier, channel: str, post: ClaimedPost, repeated: Repeated) -> Outcome:
+def locate(n: Notifier, channel: str, text: str, repeated: Repeated) -> Outcome:
     """The post that a refused repetition speaks of, for its link; `repeated` if it is not found."""
-    found = n.posts[channel].find(post.text)
+    found = n.posts[channel].find(text)
     return found if isinstance(found, Sent) else repeated
 
 

@@ -77,6 +77,7 @@ class IncidentReport:
 
 def report(n: Notifier, incident_id: int) -> IncidentReport:
     """How the incident stands now. Raises NotFound."""
+    now = n.clock()
     with n.db.read() as connection:
         incident = incidents.find(connection, incident_id)
         if incident is None:
@@ -89,7 +90,7 @@ def report(n: Notifier, incident_id: int) -> IncidentReport:
                 posts=tuple(_post(n, r) for r in rows if _is(r, update, "post")),
                 mail=next(
                     (
-                        _mail(connection, r, update, [c.id for c in components])
+                        _mail(connection, r, update, [c.id for c in components], now)
                         for r in rows
                         if _is(r, update, "mail")
                     ),
@@ -120,11 +121,15 @@ def _post(n: Notifier, row: DispatchRow) -> PostReport:
 
 
 def _mail(
-    connection: Connection, row: DispatchRow, update: Update, component_ids: list[int]
+    connection: Connection,
+    row: DispatchRow,
+    update: Update,
+    component_ids: list[int],
+    now: datetime,
 ) -> MailReport:
     states = ledger.count_states(connection, row.id)
     waiting = row.state in (State.PLANNED, State.SENDING)
-    reachable = people.count_readers(connection, component_ids)["reachable"] if waiting else 0
+    counts = people.count_readers(connection, component_ids, now=now) if waiting else {}
     return MailReport(
         id=row.id,
         channel=row.channel,
@@ -132,7 +137,7 @@ def _mail(
         scheduled_for=row.due_at,
         why=row.why,
         reason=row.reason,
-        recipients=max(reachable, sum(states.values())),
+        recipients=max(counts.get("reachable", 0), sum(states.values())),
         states=states,
         notice=row.edited or update.notice,
         edited=row.edited is not None,

@@ -43,11 +43,17 @@ def list_unknown(n: Notifier) -> Unknowns:
     return Unknowns(tuple(posts), tuple(mails))
 
 
+def count_unknown(n: Notifier) -> int:
+    """How many posts are unknown, and how many mails have unknown readers."""
+    with n.db.read() as connection:
+        return unknown.count(connection)
+
+
 def settle(n: Notifier, dispatch_id: int, ruling: Ruling, *, by: str) -> int:
     """Settle an unknown post, or all unknown readers of a mail; how many messages that were.
 
-    Raises NotFound, or Conflict when nothing of it is unknown (any more), or when a newer update
-    makes sending it again wrong.
+    Raises NotFound, or Conflict when nothing of it is unknown (any more), or when it is not to
+    be sent any more.
     """
     state, reason = _LEADS_TO[ruling]
     now = n.clock()
@@ -56,10 +62,15 @@ def settle(n: Notifier, dispatch_id: int, ruling: Ruling, *, by: str) -> int:
         if row is None:
             raise NotFound(f"there is no message {dispatch_id}")
         if ruling is Ruling.SEND_AGAIN and outbox.is_replaced(connection, dispatch_id):
-            raise Conflict("a newer update has been published since, so this is not sent again")
+            raise Conflict(
+                "a newer update was published or what waited was cancelled since, so this cannot"
+                " be sent again; settle it in another way"
+            )
         change = unknown.settle_post if row.lane == "post" else unknown.settle_readers
         settled = change(connection, dispatch_id, state=state, reason=reason.format(by=by), now=now)
         if not settled:
-            raise Conflict("nothing of this message is unknown any more: open the page again")
-    n.doorbell.ring("mail" if row.lane == "mail" else row.channel)
+            raise Conflict("nothing of this message is unknown any more: somebody settled it")
+        lane = "mail" if row.lane == "mail" else row.channel
+        n.doorbell.enlist(connection, lane)
+    n.doorbell.ring(lane)
     return settled

@@ -7,7 +7,7 @@ takes the write lock for one page at a time: a declaration never waits for an im
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,7 +36,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from notifier.domain.audience import Customer
 from notifier.store.db import Database
-from notifier.store.schema import Instant, components, customer_components, customers
+from notifier.store.metadata import Instant
+from notifier.store.schema import components, customer_components, customers
 from notifier.store.sqlite import WRITE
 
 #: Stands for the schema of the staging tables; `staging` says which one that is.
@@ -52,6 +53,7 @@ _rows = Table(
     Column("name", Text, nullable=False),
     Column("language", Text, nullable=False),
     Column("time_zone", Text, nullable=False),
+    Column("wave", Integer, nullable=False),
 )
 _uses = Table(
     "staged_components",
@@ -68,7 +70,7 @@ _problems = Table(
     Column("message", Text, nullable=False),
 )
 
-_GIVEN = ("external_id", "email", "email_key", "name", "language", "time_zone")
+_GIVEN = ("external_id", "email", "email_key", "name", "language", "time_zone", "wave")
 _CHANGEABLE = (*_GIVEN[1:], "updated_at")
 
 
@@ -101,6 +103,7 @@ def list_customers(connection: Connection, *, after: str, limit: int) -> list[Cu
             language=row.language,
             time_zone=row.time_zone,
             components=tuple(uses.get(row.id, ())),
+            priority=row.wave == 0,
         )
         for row in rows
     ]
@@ -182,10 +185,11 @@ class Staging:
             first, last = self._connection.execute(query).one()
         return first or 0, last or 0
 
-    def write(self, first: int, last: int, *, now: datetime) -> int:
+    def write(self, first: int, last: int, *, keep: Collection[str], now: datetime) -> int:
         """Make or change the customers of these lines, in one transaction; how many.
 
-        A row whose address somebody else took since `judge` becomes a problem.
+        Customers who are there already keep what they have in the columns of `keep`. A row
+        whose address somebody else took since `judge` becomes a problem.
         """
         page = _rows.c.line.between(first, last)
         connection = self._connection.execution_options(**{WRITE: True})
@@ -193,7 +197,7 @@ class Staging:
             with connection.begin():
                 self._note(_taken(page))
                 self._drop_wrong(page)
-                return _upsert(connection, first, last, now)
+                return _upsert(connection, first, last, keep, now)
         finally:
             self._connection.execution_options(**{WRITE: False})
 
@@ -242,7 +246,9 @@ def _taken(page: ColumnElement[bool]) -> Select[Any]:
     )
 
 
-def _upsert(connection: Connection, first: int, last: int, now: datetime) -> int:
+def _upsert(
+    connection: Connection, first: int, last: int, keep: Collection[str], now: datetime
+) -> int:
     page = _rows.c.line.between(first, last)
     at = literal(now, Instant())
     given = select(*(_rows.c[name] for name in _GIVEN), at.label("created"), at.label("updated"))
@@ -253,7 +259,7 @@ def _upsert(connection: Connection, first: int, last: int, now: datetime) -> int
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["external_id"],
-            set_={name: statement.excluded[name] for name in _CHANGEABLE},
+            set_={name: statement.excluded[name] for name in _CHANGEABLE if name not in keep},
         )
     )
     mine = customers.join(_rows, customers.c.external_id == _rows.c.external_id)

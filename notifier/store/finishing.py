@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, select, update
 
@@ -21,6 +22,9 @@ _LUCK = {
     State.CANCELLED: State.CANCELLED,
 }
 
+#: What the end of a mail depends on, besides its readers.
+_ENDING = (dispatches.c.id, dispatches.c.replaced, dispatches.c.reason)
+
 
 def finish_done(connection: Connection, *, now: datetime) -> list[int]:
     """Settle the mail dispatches that have no reader left; their incidents' ids."""
@@ -29,20 +33,20 @@ def finish_done(connection: Connection, *, now: datetime) -> list[int]:
         is_open(batches),
     )
     done = connection.execute(
-        select(dispatches.c.id, dispatches.c.incident_id, dispatches.c.replaced).where(
+        select(*_ENDING, dispatches.c.incident_id).where(
             dispatches.c.lane == "mail",
             is_open(dispatches),
             dispatches.c.exhausted,
             ~open_batches.exists(),
         )
     ).all()
-    for dispatch_id, _, replaced in done:
+    for row in done:
         connection.execute(
             update(dispatches)
-            .where(dispatches.c.id == dispatch_id)
-            .values(state=_best_state(connection, dispatch_id, replaced), settled_at=now)
+            .where(dispatches.c.id == row.id)
+            .values(state=_best_state(connection, row), settled_at=now)
         )
-    return [incident_id for _, incident_id, _ in done]
+    return [row.incident_id for row in done]
 
 
 def refresh(connection: Connection, dispatch_id: int) -> None:
@@ -63,7 +67,7 @@ def refresh(connection: Connection, dispatch_id: int) -> None:
         .values(look_at=None)
     )
     row = connection.execute(
-        select(dispatches.c.replaced).where(
+        select(*_ENDING).where(
             dispatches.c.id == dispatch_id,
             dispatches.c.lane == "mail",
             dispatches.c.state == State.UNKNOWN,
@@ -73,14 +77,17 @@ def refresh(connection: Connection, dispatch_id: int) -> None:
         connection.execute(
             update(dispatches)
             .where(dispatches.c.id == dispatch_id)
-            .values(state=_best_state(connection, dispatch_id, row.replaced))
+            .values(state=_best_state(connection, row))
         )
 
 
-def _best_state(connection: Connection, dispatch_id: int, replaced: bool) -> State:
-    """With no reader at all there was nothing to fail, unless a newer update took them over."""
-    readers = select(1).where(deliveries.c.dispatch_id == dispatch_id).limit(1)
+def _best_state(connection: Connection, mail: Any) -> State:
+    readers = select(1).where(deliveries.c.dispatch_id == mail.id).limit(1)
     for state, stands in _LUCK.items():
         if connection.execute(readers.where(deliveries.c.state == state)).first():
             return stands
-    return State.SUPERSEDED if replaced else State.ACCEPTED
+    # Nobody was reached: because others took the readers over, because it was given up before
+    # the first of them (a reason says so), or because there was none, and nothing to fail.
+    if mail.replaced:
+        return State.SUPERSEDED
+    return State.REJECTED if mail.reason else State.ACCEPTED

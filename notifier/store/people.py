@@ -27,6 +27,7 @@ from notifier.store.schema import (
     customers,
     incident_components,
 )
+from notifier.store.suppressions import is_suppressed, suppressed_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,11 @@ def put_customer(connection: Connection, customer: Customer, *, now: datetime) -
         "name": customer.name,
         "language": customer.language,
         "time_zone": customer.time_zone,
+        "wave": customer.wave,
         "created_at": now,
         "updated_at": now,
     }
-    changeable = ["email", "email_key", "name", "language", "time_zone", "updated_at"]
+    changeable = [name for name in row if name not in ("external_id", "created_at")]
     upsert(connection, customers, [row], key=["external_id"], update=changeable)
     customer_id: int = connection.scalars(
         select(customers.c.id).where(customers.c.external_id == customer.external_id)
@@ -139,8 +141,13 @@ def affected_by(incident_id: int | BindParameter[int]) -> ColumnElement[bool]:
     return used.exists()
 
 
-def count_readers(connection: Connection, component_ids: Sequence[int]) -> Mapping[str, int]:
-    """How many customers use these components: {"reachable": …, "unsubscribed": …}."""
+def count_readers(
+    connection: Connection, component_ids: Sequence[int], *, now: datetime
+) -> Mapping[str, int]:
+    """How many customers use these components, by whether a mail reaches them.
+
+    {"reachable": …, "unsubscribed": …, "suppressed": …}. Who unsubscribed counts as that only.
+    """
     users = (
         select(customer_components.c.customer_id)
         .where(customer_components.c.component_id.in_(component_ids))
@@ -148,13 +155,22 @@ def count_readers(connection: Connection, component_ids: Sequence[int]) -> Mappi
         .subquery()
     )
     gone = customers.c.unsubscribed_at.is_not(None)
+    # A list and not `is_suppressed`: it is short, and asking of each customer takes longer.
+    refused = customers.c.email_key.in_(suppressed_keys())
     total = connection.scalars(select(func.count()).select_from(users)).one()
-    unsubscribed = connection.scalars(
-        select(func.count())
-        .select_from(customers.join(users, users.c.customer_id == customers.c.id))
-        .where(gone)
-    ).one()
-    return {"reachable": total - unsubscribed, "unsubscribed": unsubscribed}
+
+    def count(*which: ColumnElement[bool]) -> int:
+        query = select(func.count()).select_from(
+            customers.join(users, users.c.customer_id == customers.c.id)
+        )
+        return connection.execute(query.where(*which), {"now": now}).scalar_one()
+
+    unsubscribed, suppressed = count(gone), count(~gone, refused)
+    return {
+        "reachable": total - unsubscribed - suppressed,
+        "unsubscribed": unsubscribed,
+        "suppressed": suppressed,
+    }
 
 
 _ANY_READER = (
@@ -163,14 +179,16 @@ _ANY_READER = (
     .where(
         customer_components.c.component_id.in_(bindparam("components", expanding=True)),
         customers.c.unsubscribed_at.is_(None),
+        ~is_suppressed(customers.c.email_key),
     )
     .limit(1)
 )
 
 
-def has_readers(connection: Connection, component_ids: Sequence[int]) -> bool:
+def has_readers(connection: Connection, component_ids: Sequence[int], *, now: datetime) -> bool:
     """Whether anybody who uses these components can be reached."""
-    return connection.execute(_ANY_READER, {"components": component_ids}).first() is not None
+    given = {"components": component_ids, "now": now}
+    return connection.execute(_ANY_READER, given).first() is not None
 
 
 def unsubscribe(connection: Connection, customer_id: int, *, now: datetime) -> str | None:

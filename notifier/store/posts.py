@@ -15,13 +15,14 @@ from notifier.store.site import is_paused
 
 @dataclass(frozen=True, slots=True)
 class ClaimedPost:
-    """A post that we alone may send now."""
+    """A post that we alone may send now, or look into: with `is_unknown`, it may be out."""
 
     id: int
     text: str
     attempt: int
     first_due: datetime
     fence: int
+    is_unknown: bool = False
 
 
 # Built once, like those of store/incidents.py: they stand between the press and the post.
@@ -54,13 +55,18 @@ _CLAIM_POST = (
 )
 
 
+def find_due(connection: Connection, channel: str, *, now: datetime) -> int | None:
+    """The post of this channel that should leave first, which nobody else takes until we commit.
+
+    None when none is due.
+    """
+    return connection.scalars(_NEXT_POST, {"channel": channel, "now": now}).one_or_none()
+
+
 def claim_post(
-    connection: Connection, channel: str, *, now: datetime, node: str, lease_until: datetime
-) -> ClaimedPost | None:
-    """Take the post of this channel that should leave first, or None when none is due."""
-    dispatch_id = connection.scalars(_NEXT_POST, {"channel": channel, "now": now}).one_or_none()
-    if dispatch_id is None:
-        return None
+    connection: Connection, dispatch_id: int, *, node: str, lease_until: datetime
+) -> ClaimedPost:
+    """Take the post that was found to be due."""
     taken = {"post": dispatch_id, "node": node, "until": lease_until}
     row = connection.execute(_CLAIM_POST, taken).one()
     return ClaimedPost(dispatch_id, row.text, row.attempt, row.first_due, row.fence)
@@ -82,11 +88,11 @@ _NEXT_UNKNOWN = (
 
 
 def claim_unknown(
-    connection: Connection, channel: str, *, now: datetime, lease_until: datetime
+    connection: Connection, channel: str, *, now: datetime, until: datetime
 ) -> ClaimedPost | None:
     """Take the unknown post of this channel that should be looked into first.
 
-    It stays unknown. Who takes it again after `lease_until` has a newer fence.
+    It stays unknown. Who takes it again after `until` has a newer fence.
     """
     dispatch_id = connection.scalars(_NEXT_UNKNOWN, {"channel": channel, "now": now}).one_or_none()
     if dispatch_id is None:
@@ -94,12 +100,14 @@ def claim_unknown(
     row = connection.execute(
         update(dispatches)
         .where(dispatches.c.id == dispatch_id)
-        .values(fence=dispatches.c.fence + 1, look_at=lease_until)
+        .values(fence=dispatches.c.fence + 1, look_at=until)
         .returning(
             dispatches.c.text, dispatches.c.attempt, dispatches.c.first_due, dispatches.c.fence
         )
     ).one()
-    return ClaimedPost(dispatch_id, row.text, row.attempt, row.first_due, row.fence)
+    return ClaimedPost(
+        dispatch_id, row.text, row.attempt, row.first_due, row.fence, is_unknown=True
+    )
 
 
 def settle_post(

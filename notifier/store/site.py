@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Table, exists, func, select, text, update
 
 from notifier.domain.delivery import State
-from notifier.store.schema import batches, dispatches, is_open, site
+from notifier.store.schema import batches, dispatches, is_open, site, updates
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,45 +45,45 @@ def pause(connection: Connection, *, by: str, reason: str, now: datetime) -> Non
     )
 
 
-def resume(connection: Connection) -> None:
-    """Let everything leave again."""
-    connection.execute(update(site).values(paused_at=None, paused_by="", pause_reason=""))
-
-
-def cancel_waiting(connection: Connection, *, reason: str, now: datetime) -> int:
-    """Never send what waits, and end the fan-outs under way; how many messages that were."""
-    waiting = connection.execute(
-        update(dispatches)
-        .where(is_open(dispatches), dispatches.c.state == State.PLANNED)
-        .values(state=State.CANCELLED, reason=reason, settled_at=now)
-    ).rowcount
-    halfway = connection.execute(
-        update(dispatches)
-        .where(is_open(dispatches), dispatches.c.lane == "mail")
-        .values(exhausted=True, replaced=True, reason=reason)
-    ).rowcount
-    return waiting + halfway
+def resume(connection: Connection) -> bool:
+    """Let everything leave again; False when it did already."""
+    ended = update(site).where(site.c.paused_at.is_not(None))
+    result = connection.execute(ended.values(paused_at=None, paused_by="", pause_reason=""))
+    return result.rowcount == 1
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a database has come: what was claimed in it only ever grows."""
+    """How far a database has come, in numbers that only ever grow.
 
+    `updates` were published; calls for `posts` and for `batches` of mail came to an end.
+    """
+
+    updates: int
     posts: int
     batches: int
 
     def is_behind(self, other: Progress) -> bool:
-        """Whether something was claimed in `other` of which this database knows nothing."""
-        return self.posts < other.posts or self.batches < other.batches
+        """Whether something happened in `other` of which this database knows nothing."""
+        numbers = zip(astuple(self), astuple(other), strict=True)
+        return any(mine < theirs for mine, theirs in numbers)
 
 
 def progress(connection: Connection) -> Progress:
     """How far this database has come."""
-    posts = select(func.coalesce(func.sum(dispatches.c.fence), 0)).where(
-        dispatches.c.lane == "post"
+    published = select(func.coalesce(func.max(updates.c.id), 0))
+    return Progress(
+        updates=connection.scalars(published).one(),
+        posts=_ended_calls(connection, dispatches, dispatches.c.lane == "post"),
+        batches=_ended_calls(connection, batches),
     )
-    pages = select(func.coalesce(func.max(batches.c.id), 0))
-    return Progress(connection.scalars(posts).one(), connection.scalars(pages).one())
+
+
+def _ended_calls(connection: Connection, table: Table, *mine: ColumnElement[bool]) -> int:
+    """Each call raises a fence; those in flight have not ended."""
+    fences = select(func.coalesce(func.sum(table.c.fence), 0)).where(*mine)
+    flying = select(func.count()).where(is_open(table), table.c.state == State.SENDING, *mine)
+    return int(connection.scalars(fences).one()) - connection.scalars(flying).one()
 
 
 def identity(connection: Connection) -> str:

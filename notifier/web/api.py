@@ -9,22 +9,19 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from http import HTTPStatus
 
 from flask import Response, request
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
-from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel
 
 from notifier.domain.access import Role
 from notifier.domain.text import Invalid
 from notifier.services import audience, incidents, reports
-from notifier.services.incidents import Conflict, NotFound, Published, RepeatGuard
+from notifier.services.incidents import NotFound, Published, RepeatGuard
 from notifier.store import incidents as store
 from notifier.store import ledger
 from notifier.web import api_answers
-from notifier.web.api_input import invalid_problem, refuse_body
+from notifier.web.api_blueprint import READS, WRITES, answer, make_blueprint
 from notifier.web.api_models import (
     ComponentPath,
     CustomerPath,
@@ -38,63 +35,16 @@ from notifier.web.api_models import (
 )
 from notifier.web.auth import access
 from notifier.web.context import current_actor, notifier_of_app
-from notifier.web.problems import problem
 
 PAGE = 500
 
-_PROBLEM_SCHEMA = {"$ref": f"#/components/schemas/{api_answers.Problem.__name__}"}
-
-
-def _problems(*statuses: int) -> ResponseDict:
-    return {
-        str(status): {
-            "description": HTTPStatus(status).phrase,
-            "content": {"application/problem+json": {"schema": _PROBLEM_SCHEMA}},
-        }
-        for status in statuses
-    }
-
-
-_READS = _problems(401, 403, 404, 422)
-_WRITES = _problems(400, 401, 403, 404, 413, 415, 422)
-
-
-def _operation_id(*, name: str, **_where: str) -> str:
-    """The view's name: it becomes a method's name in clients that are generated."""
-    return name
-
-
-blueprint = APIBlueprint(
-    "api",
-    __name__,
-    url_prefix="/api/v1",
-    abp_security=[{"bearer": []}],
-    operation_id_callback=_operation_id,
-)
-blueprint.before_request(refuse_body)
-blueprint.register_error_handler(Invalid, invalid_problem)
+blueprint = make_blueprint("api", __name__)
 
 _INCIDENTS = [Tag(name="incidents", description="Declare a disruption and follow it to its end.")]
 _PEOPLE = [Tag(name="audience", description="What customers use, and who they are.")]
 
 
-@blueprint.errorhandler(NotFound)
-def _not_found(error: NotFound) -> Response:
-    return problem(404, "There is no such thing", _sentence(error))
-
-
-@blueprint.errorhandler(Conflict)
-def _conflict(error: Conflict) -> Response:
-    # The only one there is here: an Idempotency-Key that came before with another body.
-    return problem(422, "The key was used before", _sentence(error))
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
-
-
-@blueprint.post("/incidents", responses={"201": api_answers.Receipt, **_WRITES}, tags=_INCIDENTS)
+@blueprint.post("/incidents", responses={"201": api_answers.Receipt, **WRITES}, tags=_INCIDENTS)
 @access("token", role=Role.PUBLISHER)
 def declare_incident(header: RepeatHeaders, body: DeclareIncident) -> Response:
     """Declare a disruption: posts leave at once, the e-mail when it is due."""
@@ -106,7 +56,7 @@ def declare_incident(header: RepeatHeaders, body: DeclareIncident) -> Response:
 
 
 @blueprint.post(
-    "/incidents/<id>/updates", responses={"201": api_answers.Receipt, **_WRITES}, tags=_INCIDENTS
+    "/incidents/<id>/updates", responses={"201": api_answers.Receipt, **WRITES}, tags=_INCIDENTS
 )
 @access("token", role=Role.PUBLISHER)
 def publish_update(path: IncidentPath, header: RepeatHeaders, body: PublishUpdate) -> Response:
@@ -123,18 +73,16 @@ def publish_update(path: IncidentPath, header: RepeatHeaders, body: PublishUpdat
     return _receipt(published)
 
 
-@blueprint.get(
-    "/incidents/<id>", responses={"200": api_answers.Incident, **_READS}, tags=_INCIDENTS
-)
+@blueprint.get("/incidents/<id>", responses={"200": api_answers.Incident, **READS}, tags=_INCIDENTS)
 @access("token", role=Role.VIEWER)
 def get_incident(path: IncidentPath) -> Response:
     """How an incident stands: everything said about it, and what became of each message."""
-    return _answer(api_answers.Incident.whole(reports.report(notifier_of_app(), path.id)))
+    return answer(api_answers.Incident.whole(reports.report(notifier_of_app(), path.id)))
 
 
 @blueprint.get(
     "/incidents/<id>/deliveries",
-    responses={"200": api_answers.Deliveries, **_READS},
+    responses={"200": api_answers.Deliveries, **READS},
     tags=_INCIDENTS,
 )
 @access("token", role=Role.VIEWER)
@@ -151,7 +99,7 @@ def list_deliveries(path: IncidentPath, query: DeliveriesQuery) -> Response:
             limit=PAGE + 1,
         )
     page = rows[:PAGE]
-    return _answer(
+    return answer(
         api_answers.Deliveries(
             deliveries=[api_answers.Delivery.of(row) for row in page],
             next_cursor=_cursor(page[-1]) if len(rows) > PAGE else None,
@@ -160,7 +108,7 @@ def list_deliveries(path: IncidentPath, query: DeliveriesQuery) -> Response:
 
 
 @blueprint.put(
-    "/components/<slug>", responses={"200": api_answers.Component, **_WRITES}, tags=_PEOPLE
+    "/components/<slug>", responses={"200": api_answers.Component, **WRITES}, tags=_PEOPLE
 )
 @access("token", role=Role.PUBLISHER)
 def put_component(path: ComponentPath, body: PutComponent) -> Response:
@@ -168,7 +116,7 @@ def put_component(path: ComponentPath, body: PutComponent) -> Response:
     component = audience.put_component(
         notifier_of_app(), slug_=path.slug, name=body.name, group=body.group, position=body.position
     )
-    return _answer(
+    return answer(
         api_answers.Component(
             slug=component.slug,
             name=component.name,
@@ -180,7 +128,7 @@ def put_component(path: ComponentPath, body: PutComponent) -> Response:
 
 @blueprint.put(
     "/customers/<path:external_id>",
-    responses={"200": api_answers.Customer, **_WRITES},
+    responses={"200": api_answers.Customer, **WRITES},
     tags=_PEOPLE,
 )
 @access("token", role=Role.PUBLISHER)
@@ -189,7 +137,7 @@ def put_customer(path: CustomerPath, body: PutCustomer) -> Response:
     n = notifier_of_app()
     customer = body.customer(path.external_id, n.settings.site)
     audience.put_customer(n, customer)
-    return _answer(
+    return answer(
         api_answers.Customer(
             external_id=customer.external_id,
             email=customer.email,
@@ -197,6 +145,7 @@ def put_customer(path: CustomerPath, body: PutCustomer) -> Response:
             language=customer.language,
             time_zone=customer.time_zone,
             components=list(customer.components),
+            priority=customer.priority,
         )
     )
 
@@ -220,18 +169,11 @@ def _guard(header: RepeatHeaders, body: BaseModel) -> RepeatGuard | None:
 def _receipt(published: Published) -> Response:
     report = reports.report(notifier_of_app(), published.incident.id)
     update = next(u for u in report.updates if u.update.id == published.update.id)
-    response = _answer(api_answers.Receipt.of(report, update), status=201)
+    response = answer(api_answers.Receipt.of(report, update), status=201)
     response.headers["Location"] = f"/api/v1/incidents/{published.incident.id}"
     if published.repeated:
         response.headers["Idempotency-Replayed"] = "true"
     return response
-
-
-def _answer(body: BaseModel, *, status: int = 200) -> Response:
-    """The model's own JSON, which keeps the order of its fields; Flask's would sort them."""
-    return Response(
-        body.model_dump_json(by_alias=True), status=status, content_type="application/json"
-    )
 
 
 def _cursor(row: ledger.DeliveryRow) -> str:

@@ -12,12 +12,14 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
+from notifier.domain import suppression
 from notifier.domain.delivery import State
 from notifier.domain.incident import Severity, Status
 from notifier.domain.notice import Between, Duration, LatestBy, Notice, NotKnown, Over
 from notifier.domain.plan import Reason
 from notifier.services.reports import IncidentReport, MailReport, PostReport, UpdateReport
 from notifier.store.ledger import DeliveryRow
+from notifier.store.suppressions import Suppression as SuppressionRow
 
 
 class MessageState(StrEnum):
@@ -270,6 +272,37 @@ class Customer(BaseModel):
     language: str
     time_zone: str
     components: list[str]
+    priority: bool
+
+
+class Suppression(BaseModel):
+    """An address that gets no mail. `until` is null when it gets none for ever."""
+
+    address: str
+    reason: suppression.Reason
+    detail: str
+    source: str = Field(description="Who said so: a provider, a person or a program.")
+    created_at: datetime
+    until: datetime | None
+
+    @classmethod
+    def of(cls, row: SuppressionRow) -> Self:
+        """As kept now."""
+        return cls(
+            address=row.address,
+            reason=row.reason,
+            detail=row.detail,
+            source=row.source,
+            created_at=row.created_at,
+            until=row.until,
+        )
+
+
+class Suppressions(BaseModel):
+    """A page of the list. `next_cursor` is null on the last one."""
+
+    suppressions: list[Suppression]
+    next_cursor: str | None
 
 
 class FieldError(BaseModel):

@@ -27,6 +27,8 @@ _STATUS = {
     api_models.IncidentPath.__name__: 404,
     api_models.ComponentPath.__name__: 404,
     api_models.CustomerPath.__name__: 404,
+    api_models.SuppressionPath.__name__: 404,
+    api_models.UnknownPath.__name__: 404,
     api_models.RepeatHeaders.__name__: 400,
 }
 

@@ -29,8 +29,11 @@ from notifier.domain.audience import EXTERNAL_ID_MAX, Customer, customer
 from notifier.domain.delivery import State
 from notifier.domain.incident import Severity, Status
 from notifier.domain.plan import MailTime
+from notifier.domain.suppression import DETAIL_MAX
 from notifier.domain.text import EXPLANATION_MAX, IMPACT_MAX, NAME_MAX, SLUG_MAX, TITLE_MAX, slug
 from notifier.services.incidents import Declaration, Expected, Words
+from notifier.services.pausing import REASON_MAX
+from notifier.services.settling import Ruling
 from notifier.settings import Site
 
 #: Ids are 64-bit integers in both databases; a greater number is nobody's id.
@@ -93,9 +96,17 @@ def _read_slug(value: str) -> str:
 
 
 def _read_number(value: str) -> int:
+    return _read_digits(value, "the number of an incident, such as 7 for INC-7")
+
+
+def _read_message_id(value: str) -> int:
+    return _read_digits(value, "the id of a message, such as 7")
+
+
+def _read_digits(value: str, what: str) -> int:
     # int() takes more than digits: spaces, signs, underscores, and digits of every script.
     if not (value.isascii() and value.isdigit() and len(value) <= len(str(_ID_MAX))):
-        raise ValueError("must be the number of an incident, such as 7 for INC-7")
+        raise ValueError(f"must be {what}")
     return int(value)
 
 
@@ -227,6 +238,9 @@ class PutCustomer(Given):
     language: Language | None = Field(None, description="A tag such as en, ur or pt-BR.")
     time_zone: TimeZone | None = Field(None, description="An IANA name such as Asia/Karachi.")
     components: Slugs = Field(description="Slugs of all components in use.")
+    priority: StrictBool = Field(
+        False, description="Told before all others: medical dependence, accessibility."
+    )
 
     def customer(self, external_id: str, site: Site) -> Customer:
         """The customer, checked. Raises Invalid naming the field."""
@@ -237,6 +251,7 @@ class PutCustomer(Given):
             language=self.language or site.language,
             time_zone=self.time_zone or site.time_zone,
             components=tuple(self.components),
+            priority=self.priority,
         )
 
 
@@ -258,6 +273,49 @@ class CustomerPath(BaseModel):
     """Which customer."""
 
     external_id: ExternalId = Field(description="The id you know the customer by.")
+
+
+class PutSuppression(Given):
+    """An address that shall get no mail."""
+
+    detail: Annotated[StrictStr, AtMost(DETAIL_MAX)] = Field("", description="Why.")
+
+
+class SuppressionPath(BaseModel):
+    """Which address."""
+
+    address: Address = Field(description="An e-mail address, in any letter case.")
+
+
+class SuppressionsQuery(Given):
+    """Which part of the list."""
+
+    cursor: str = Field("", max_length=1000, description="`next_cursor` of the page before.")
+
+
+class UnknownPath(BaseModel):
+    """Which message."""
+
+    id: Annotated[int, BeforeValidator(_read_message_id)] = Field(
+        ge=1, le=_ID_MAX, description="Its id in the list of what is unknown."
+    )
+
+
+class SettleUnknown(Given):
+    """What became of an unknown message, or what shall become of it."""
+
+    ruling: Ruling = Field(
+        description="arrived: it counts as sent; send_again: the same words leave once more;"
+        " leave: they never do."
+    )
+
+
+class ChangePause(Given):
+    """Whether messages leave. A pause has a reason; `cancel_waiting` is for its end."""
+
+    paused: StrictBool
+    reason: Annotated[StrictStr, AtMost(REASON_MAX)] = ""
+    cancel_waiting: StrictBool = Field(False, description="Never send what waits.")
 
 
 class DeliveriesQuery(Given):

@@ -15,18 +15,27 @@ from notifier.paths import template_dir
 from notifier.ports import Notifier
 from notifier.web import (
     admin,
+    admin_channels,
+    api,
+    api_channels,
+    api_pause,
+    api_suppressions,
+    api_unknown,
     assets,
     errors,
+    events,
     headers,
     limits,
     mail,
+    pause,
     preview,
     probes,
     public,
     sign_in,
+    suppressions,
+    unknown,
     updates,
 )
-from notifier.web.api import blueprint as api
 from notifier.web.api_answers import Problem
 from notifier.web.api_input import validation_problem
 from notifier.web.auth import guard
@@ -56,8 +65,23 @@ def create_app(n: Notifier) -> OpenAPI:
     errors.register(app)
     app.before_request(guard)
     app.after_request(headers.protect)
-    for pages in (probes, assets, public, sign_in, admin, updates, preview, mail):
+    for pages in (
+        probes,
+        assets,
+        public,
+        sign_in,
+        admin,
+        updates,
+        preview,
+        mail,
+        suppressions,
+        admin_channels,
+        unknown,
+        pause,
+        events,
+    ):
         app.register_blueprint(pages.blueprint)
-    app.register_api(api)
+    for part in (api, api_suppressions, api_channels, api_unknown, api_pause):
+        app.register_api(part.blueprint)
     limits.limit_sign_in(app)
     return app

@@ -6,27 +6,32 @@ typing; and a one-time link still opens the door while somebody guesses at a nam
 
 from __future__ import annotations
 
-from typing import Any
+from functools import wraps
 
-from flask import Flask, Response, request
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
+from flask import Flask, Response, abort, make_response, request
+from limits import parse
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
 
-FAILURES = "10/minute"
+FAILURES = parse("10/minute")
 
 
 def limit_sign_in(app: Flask) -> None:
     """Limit the sign-in form of `app`. The counts are this process's own."""
-    limiter = Limiter(get_remote_address, app=app, storage_uri="memory://")
-    view: Any = app.view_functions["sign_in.submit"]
-    for key in (get_remote_address, _name):
-        view = limiter.limit(FAILURES, key_func=key, deduct_when=_failed)(view)
-    app.view_functions["sign_in.submit"] = view
+    # Flask-Limiter, which is made of this library, would look at every request of `app`: 0.15 ms
+    # for each declaration.
+    failures = FixedWindowRateLimiter(MemoryStorage())
+    submit = app.view_functions["sign_in.submit"]
 
+    @wraps(submit)
+    def limited() -> Response:
+        sources = (f"address:{request.remote_addr}", f"name:{request.form.get('name', '').strip()}")
+        if not all(failures.test(FAILURES, source) for source in sources):
+            abort(429)
+        response = make_response(submit())
+        if response.status_code == 401:
+            for source in sources:
+                failures.hit(FAILURES, source)
+        return response
 
-def _name() -> str:
-    return "name:" + request.form.get("name", "").strip()
-
-
-def _failed(response: Response) -> bool:
-    return response.status_code == 401
+    app.view_functions["sign_in.submit"] = limited

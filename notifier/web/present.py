@@ -10,13 +10,18 @@ from zoneinfo import ZoneInfo
 from flask import Flask
 from markupsafe import Markup, escape
 
+from notifier.domain import suppression
 from notifier.domain.delivery import SETTLED, State
+from notifier.domain.health import Breaker, Rate
 from notifier.domain.incident import Severity, Status
 from notifier.domain.notice import Over
 from notifier.ports import Notifier
 from notifier.rendering import times
+from notifier.services.health import ChannelReport, in_trouble
+from notifier.services.pausing import look, paused
 from notifier.services.previews import Preview
 from notifier.services.reports import IncidentReport, MailReport, PostReport, UpdateReport
+from notifier.services.settling import count_unknown
 from notifier.web.assets import asset
 from notifier.web.context import current_session
 
@@ -63,7 +68,7 @@ _POSTS: Mapping[State, Standing] = {
         "question",
         "unsure",
         "Not certain",
-        "Look at the account: if the post is there, all is well; if not, post an update.",
+        "Look at the account, then say what you found.",
     ),
     State.REJECTED: Standing(
         "cross",
@@ -83,7 +88,7 @@ _MAILS: Mapping[State, Standing] = {
         "question",
         "unsure",
         "Not certain",
-        "The answer of the mail service was lost. Look there before you send anything again.",
+        "The answer of the mail service was lost. Look there, then say what you found.",
     ),
     State.REJECTED: Standing(
         "cross",
@@ -113,6 +118,33 @@ READERS: Mapping[State, str] = {
 }
 
 
+#: Why an address gets no mail.
+SUPPRESSED: Mapping[suppression.Reason, str] = {
+    suppression.Reason.BOUNCE: "Came back: there is no such mailbox",
+    suppression.Reason.BLOCKED: "Refused for the time being",
+    suppression.Reason.DROPPED: "The mail service does not send to it",
+    suppression.Reason.COMPLAINT: "Its reader reported our mail as unwanted",
+    suppression.Reason.MANUAL: "Put here by hand",
+}
+
+
+def channel_standing(found: ChannelReport) -> Standing:
+    """How a channel does."""
+    if found.breaker is Breaker.OPEN:
+        return Standing("cross", "bad", "Does not work")
+    if found.breaker is Breaker.HALF_OPEN:
+        return Standing("question", "unsure", "Being tried again")
+    if found.blocked_until:
+        return Standing("clock", "waiting", "Asked us to wait")
+    return Standing("check", "good", "Works")
+
+
+def rate_words(rate: Rate) -> str:
+    """A rate in words: `100 in 15 minutes`, `500 a second`."""
+    minutes = rate.per // timedelta(minutes=1)
+    return f"{rate.messages:,} " + (f"in {minutes} minutes" if minutes else "a second")
+
+
 def post_standing(post: PostReport) -> Standing:
     """How a post stands."""
     return _POSTS[post.state]
@@ -123,12 +155,21 @@ def mail_standing(mail: MailReport) -> Standing:
     lost = count_lost(mail)
     if mail.state is State.ACCEPTED and lost:
         return Standing("question", "unsure", f"Sent, but perhaps not to {lost:,}")
+    if mail.state is State.CANCELLED and mail.states:
+        return Standing("skip", "quiet", "Not sent again")
     return _MAILS[mail.state]
 
 
 def count_lost(mail: MailReport) -> int:
     """How many readers did not get a mail, or perhaps did not."""
     return sum(mail.states.get(state, 0) for state in LOST)
+
+
+def has_waiting(report: IncidentReport) -> bool:
+    """Whether a message of this incident has still to leave, for all or for some readers."""
+    waiting = (State.PLANNED, State.SENDING)
+    messages = [m for u in report.updates for m in (*u.posts, u.mail) if m]
+    return any(message.state in waiting for message in messages)
 
 
 def poll_seconds(report: IncidentReport, now: datetime) -> int:
@@ -187,9 +228,12 @@ def add_words(app: Flask, n: Notifier) -> None:
         "duration": n.renderer.duration,
         "paragraphs": _paragraphs,
         "channel": lambda name: CHANNELS.get(name, name),
+        "channel_standing": channel_standing,
+        "rate": rate_words,
         "post_standing": post_standing,
         "mail_standing": mail_standing,
         "count_lost": count_lost,
+        "has_waiting": has_waiting,
     }
     app.jinja_env.tests["over"] = lambda duration: isinstance(duration, Over)
     app.jinja_env.globals |= {
@@ -199,6 +243,11 @@ def add_words(app: Flask, n: Notifier) -> None:
         "severities": SEVERITIES,
         "statuses": STATUSES,
         "readers": READERS,
+        "channels_in_trouble": lambda: in_trouble(n),
+        "count_unknown": lambda: count_unknown(n),
+        "count_waiting": lambda: look(n).messages,
+        "paused": lambda: paused(n),
+        "why_suppressed": SUPPRESSED,
         "zone_name": lambda: _zone_name(n),
     }
 

@@ -18,5 +18,5 @@ def problem(status: int, title: str, detail: str, **extra: object) -> Response:
 
 
 def is_for_a_program() -> bool:
-    """Whether the request is one of the API's, which answers with problems, not with pages."""
-    return request.path.startswith("/api/")
+    """Whether the request is for an address that answers with problems, not with pages."""
+    return request.path.startswith(("/api/", "/events/"))

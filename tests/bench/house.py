@@ -46,18 +46,25 @@ def open_notifier(
 
     `peer` is the provider's address; `mail` takes the place of the provider's channel.
     """
+    environ = environment(f"sqlite:///{database}", provider=provider, peer=peer)
+    return build(load_settings(environ=environ, path=Path(os.devnull)), mail=mail)
+
+
+def environment(
+    database_url: str, *, provider: str = "sendgrid", peer: str = "", queue: str = "embedded"
+) -> dict[str, str]:
+    """The settings of a benchmark's process."""
     variable = {"sendgrid": "NOTIFIER_SENDGRID__API_URL", "smtp": "NOTIFIER_SMTP__URL"}[provider]
     environ = {
-        "NOTIFIER_DATABASE_URL": f"sqlite:///{database}",
+        "NOTIFIER_DATABASE_URL": database_url,
+        "NOTIFIER_QUEUE": queue,
         "NOTIFIER_BASE_URL": "https://status.example.com",
         "NOTIFIER_SECRET_KEY": _SECRET,
         "NOTIFIER_EMAIL__PROVIDER": provider,
         "NOTIFIER_EMAIL__FROM": "Northvale Heat <status@example.com>",
         "NOTIFIER_SITE__NAME": "Northvale Heat",
     }
-    if peer:
-        environ[variable] = peer
-    return build(load_settings(environ=environ, path=Path(os.devnull)), mail=mail)
+    return environ | ({variable: peer} if peer else {})
 
 
 def make_database(path: Path, customers: int) -> None:
@@ -78,6 +85,14 @@ def make_database(path: Path, customers: int) -> None:
 
 def declare(n: Notifier) -> int:
     """Declare a disruption whose mail is due at once; the id of the mail's dispatch."""
+    incident_id = publish(n)
+    with n.db.read() as connection:
+        rows = outbox.list_dispatches(connection, incident_id)
+    return next(row.id for row in rows if row.lane == "mail")
+
+
+def publish(n: Notifier) -> int:
+    """Declare a disruption whose mail is due at once; its incident's id."""
     words = Words(
         impact=_IMPACT,
         expected=Expected(until=datetime.now(UTC) + timedelta(hours=3)),
@@ -86,7 +101,4 @@ def declare(n: Notifier) -> int:
         mail=MailTime(delay=timedelta(0)),
     )
     told = Declaration("No heat in the north", Severity.CRITICAL, [COMPONENT], words)
-    published = incidents.declare(n, told, by="the benchmark")
-    with n.db.read() as connection:
-        rows = outbox.list_dispatches(connection, published.incident.id)
-    return next(row.id for row in rows if row.lane == "mail")
+    return incidents.declare(n, told, by="the benchmark").incident.id

@@ -27,6 +27,7 @@ class _Notebook:
 
     name = "notebook"
     batch_size = 1_000
+    rate = None
 
     def __init__(self) -> None:
         self.mail: Mail | None = None

@@ -1,11 +1,12 @@
 """Process: an HTTP server that takes mail as SendGrid does, as fast as it can read it.
 
-    python -m tests.bench.sink
+    python -m tests.bench.sink [SECONDS]
 
-Prints its port. Every POST is read to its end and answered 202 with an X-Message-Id. A GET
-answers with what came since the last GET, as JSON: {"requests", "recipients", "first_ns"}, the
-last being the time.time_ns() at which the first body was complete. Recipients are counted in the
-bodies, so that a sender cannot win by sending less.
+Prints its port. Every POST is read to its end and, after SECONDS if they are given, answered 202
+with an X-Message-Id. A GET
+answers with what came since the last GET, as JSON: {"requests", "recipients", "bytes", "first_ns"},
+the last being the time.time_ns() at which the first body was complete. Recipients and bytes are
+counted in the bodies, so that a sender cannot win by sending less.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -37,6 +39,7 @@ class Count:
             self._requests += 1
             answer(_ACCEPTED % self._requests)
             self._recipients += body.count(b'"to":')
+            self._bytes += len(body)
 
     def read(self) -> bytes:
         """The counts as JSON; they begin anew."""
@@ -44,26 +47,27 @@ class Count:
             counts = {
                 "requests": self._requests,
                 "recipients": self._recipients,
+                "bytes": self._bytes,
                 "first_ns": self._first_ns,
             }
             self._clear()
         return json.dumps(counts).encode()
 
     def _clear(self) -> None:
-        self._requests = self._recipients = self._first_ns = 0
+        self._requests = self._recipients = self._bytes = self._first_ns = 0
 
 
-def main() -> None:
+def main(delay: float = 0.0) -> None:
     """Listen on a free port and print it; serve each connection in a thread, until killed."""
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
     count = Count()
     while True:
         connection, _ = listener.accept()
-        threading.Thread(target=serve, args=(connection, count), daemon=True).start()
+        threading.Thread(target=serve, args=(connection, count, delay), daemon=True).start()
 
 
-def serve(connection: socket.socket, count: Count) -> None:
+def serve(connection: socket.socket, count: Count, delay: float) -> None:
     """Answer the requests of one connection until it is closed by either side."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with connection:
@@ -73,7 +77,9 @@ def serve(connection: socket.socket, count: Count) -> None:
                 counts = count.read()
                 connection.sendall(_COUNTS % (len(counts), counts))
             else:
-                count.take(read_body(connection, head, rest), connection.sendall)
+                body = read_body(connection, head, rest)
+                time.sleep(delay)
+                count.take(body, connection.sendall)
             if _CLOSE.search(head):
                 return
 
@@ -106,4 +112,4 @@ def read_body(connection: socket.socket, head: bytes, rest: bytes) -> bytearray:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(float, sys.argv[1:]))

@@ -160,9 +160,9 @@ class Sink:
 
 
 @contextmanager
-def http_sink() -> Iterator[Sink]:
-    """A sink that takes mail as SendGrid does."""
-    with running([sys.executable, "-m", "tests.bench.sink"]) as process:
+def http_sink(delay: float = 0.0) -> Iterator[Sink]:
+    """A sink that takes mail as SendGrid does, and answers after `delay` seconds."""
+    with running([sys.executable, "-m", "tests.bench.sink", str(delay)]) as process:
         assert process.stdout
         yield Sink(int(process.stdout.readline()))
 

@@ -275,6 +275,13 @@ def test_the_reason_says_what_happened_and_what_to_do(
     assert [word for word in words if word not in outcome.reason] == []
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_concerns_the_account_and_no_reader(status: int) -> None:
+    outcome = _send(status, "").rest
+    assert isinstance(outcome, Retry)
+    assert (outcome.account, outcome.after) == (True, timedelta(minutes=1))
+
+
 NOW = int(time.time())
 
 

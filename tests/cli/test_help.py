@@ -45,7 +45,7 @@ def test_asking_for_help_loads_no_part_that_is_not_needed() -> None:
     code = (
         "import sys; from notifier.cli.main import notifier; notifier(['--help'],"
         " standalone_mode=False); print([m for m in ('sqlalchemy', 'flask', 'pydantic', 'tweepy',"
-        " 'sendgrid', 'rich', 'alembic', 'apscheduler') if m in sys.modules])"
+        " 'sendgrid', 'rich', 'alembic', 'apscheduler', 'procrastinate') if m in sys.modules])"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False

@@ -74,6 +74,7 @@ def test_customers_are_listed_page_by_page(cli: Cli, file: Path) -> None:
         "language": "ur",
         "time_zone": "Asia/Karachi",
         "components": ["heat"],
+        "priority": False,
     }
     rest = cli.done("customers", "list", "--after", "d0").splitlines()
     assert [line.split()[0] for line in rest] == ["d1", "d2"]

@@ -98,6 +98,7 @@ def test_only_these_addresses_are_open_to_everybody(app: Flask) -> None:
         ("GET", "/static/<name>"),
         ("GET", "/healthz"),
         ("GET", "/openapi.json"),
+        ("POST", "/events/<channel>"),
     }
 
 

@@ -13,7 +13,7 @@ from notifier.domain.text import Invalid
 from notifier.ports import Notifier
 from notifier.services import access
 from notifier.services.incidents import NotFound
-from notifier.store.schema import metadata
+from notifier.store.metadata import metadata
 from tests.fakes import FakeClock
 
 PASSWORD = "correct horse battery staple"

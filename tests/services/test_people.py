@@ -43,7 +43,7 @@ def parts(n: Notifier) -> None:
 def reachable(n: Notifier, *slugs: str) -> int:
     with n.db.read() as connection:
         ids = [c.id for c in people.list_components(connection, slugs=slugs)]
-        return people.count_readers(connection, ids)["reachable"]
+        return people.count_readers(connection, ids, now=n.clock())["reachable"]
 
 
 def test_a_customer_put_twice_is_one_customer_with_the_newer_data(

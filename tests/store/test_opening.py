@@ -12,7 +12,7 @@ from sqlalchemy import inspect, text
 from notifier.domain.incident import Severity, Status
 from notifier.store import incidents, people
 from notifier.store.db import Database, DatabaseError, migrate, open_database
-from notifier.store.schema import metadata
+from notifier.store.metadata import metadata
 from tests.fakes import FakeClock
 
 NOW = FakeClock().now

@@ -238,7 +238,12 @@ def test_components_and_customers_are_put(program: Program) -> None:
         "language": "ur",
         "time_zone": "Asia/Karachi",
         "components": ["drains"],
+        "priority": False,
     }
+    raised = program.put("/customers/crm/17", {**customer, "priority": True})
+    assert raised.json is not None
+    assert raised.json["priority"] is True
+    program.put("/customers/crm/17", {**customer, "components": ["drains"]})
     receipt = program.post("/incidents", DECLARATION).json
     assert receipt is not None
     assert receipt["email"]["recipients"] == 0, "amina does not use hot water any more"

@@ -29,7 +29,7 @@ def way_out(n: Notifier, add_customers: Any) -> str:
 def gets_mail(n: Notifier) -> bool:
     with n.db.read() as connection:
         (heat,) = people.list_components(connection, slugs=["heat"])
-        return people.has_readers(connection, [heat.id])
+        return people.has_readers(connection, [heat.id], now=n.clock())
 
 
 @pytest.mark.usefixtures("components")
