@@ -44,8 +44,8 @@ def resume(cancel_waiting: bool) -> None:
         done = pausing.resume(n, by=operator(), cancel_waiting=cancel_waiting)
     click.echo("Messages leave again.")
     if cancel_waiting:
-        click.echo(f"{_messages(done.cancelled)} cancelled: they will never leave.")
-    click.echo(f"{_messages(done.leaving)} leaving now, or when their time comes.")
+        click.echo(f"{_messages(done.cancelled)} cancelled and will never leave.")
+    click.echo(f"{_messages(done.leaving)} leaving, now or at the set time.")
 
 
 def _messages(count: int) -> str:

@@ -112,13 +112,13 @@ def test_resuming_says_how_many_leave_or_never_will(utility: Cli) -> None:
     utility.done(*DECLARE, *OPEN)
     assert utility.done("resume").splitlines() == [
         "Messages leave again.",
-        "2 messages are leaving now, or when their time comes.",
+        "2 messages are leaving, now or at the set time.",
     ]
     utility.done("pause", "--reason", "Wrong list")
     assert utility.done("resume", "--cancel-waiting").splitlines() == [
         "Messages leave again.",
-        "2 messages are cancelled: they will never leave.",
-        "0 messages are leaving now, or when their time comes.",
+        "2 messages are cancelled and will never leave.",
+        "0 messages are leaving, now or at the set time.",
     ]
 
 
@@ -161,10 +161,10 @@ def test_a_backup_that_is_put_back_is_served_paused_and_sends_nothing(
     database, mark = tmp_path / "notifier.db", tmp_path / "notifier.db.mark"
     with sandbox(tmp_path) as box:
         utility.settings |= environment(tmp_path, box)
-        utility.done(*DECLARE, *OPEN)
         with server(tmp_path, utility.settings) as serving:
             first = mark.read_text()
             serving.kill()
+        utility.done(*DECLARE, *OPEN)
         backup = tmp_path / "backup.db"
         with closing(sqlite.library().connect(str(database))) as raw:
             raw.execute("VACUUM INTO ?", (str(backup),))

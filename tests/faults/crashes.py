@@ -92,6 +92,32 @@ def die_on_a_batch(step: Step) -> Fault:
     return Fault(f"F5 {step}", what, run, tries=(3, 40))
 
 
+def die_with_resend(ground: Ground) -> Iterator[Trial]:
+    """With the policy "resend", a batch whose answer is lost may be there twice, and no other."""
+    policy = {
+        "NOTIFIER_EMAIL__UNKNOWN_POLICY": "resend",
+        "NOTIFIER_EMAIL__UNKNOWN_WAIT_SECONDS": "0",
+    }
+    with open_site(ground, settings=policy) as site:
+        for _ in range(ground.tries):
+            told = _crash(site, "mail.answered", hit=ground.random.randint(1, 4))
+            begun = site.restart()
+            site.declare(told)
+            yield site.conclude(told, healed_ns=begun, mails_allowed=site.batch)
+        yield site.last_look()
+
+
+def die_with_events(ground: Ground) -> Iterator[Trial]:
+    """With SendGrid's events, what a crash left unknown is settled, and nothing is said twice."""
+    with open_site(ground, events=True) as site:
+        for _ in range(ground.tries):
+            told = _crash(site, "mail.answered", hit=ground.random.randint(1, 4))
+            begun = site.restart()
+            site.declare(told)
+            yield site.conclude(told, healed_ns=begun, until_known=True)
+        yield site.last_look()
+
+
 def die_at_random(ground: Ground) -> Iterator[Trial]:
     """kill -9 at a random moment of the first half second after the press."""
     with open_site(ground) as site:
@@ -157,6 +183,18 @@ FAULTS = (
     die_on_a_batch("mail.claimed"),
     die_on_a_batch("mail.answered"),
     die_on_a_batch("mail.settled"),
+    Fault(
+        "F5 resend",
+        'the same with the policy "resend": at most that batch twice',
+        die_with_resend,
+        tries=(3, 40),
+    ),
+    Fault(
+        "F5 events",
+        "the same with SendGrid's events: nothing unknown, nothing twice",
+        die_with_events,
+        tries=(3, 40),
+    ),
     Fault("F6", "kill -9 at a random moment", die_at_random, tries=(6, 300)),
     Fault("F7", "a loop of crashes: each life brings it on", loop_of_crashes, tries=(1, 10)),
 )

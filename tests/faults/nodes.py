@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from notifier.ports import Step
-from tests.faults.site import Site, Told, open_site
+from tests.faults.site import Site, Told, open_site, spawn
 from tests.faults.trial import Fault, Ground, Trial
+from tests.processes import Process
 
 #: As long as it takes to call a node dead, and then some (nodes are seen every few seconds).
 _LONG_SLEEP = 50.0
@@ -35,6 +36,39 @@ def two_nodes(ground: Ground) -> Iterator[Trial]:
             site.nodes[1].disarm()
             yield site.conclude(told, healed_ns=begun, unknown_allowed=site.batch * died)
         yield site.last_look()
+
+
+def workers(ground: Ground) -> Iterator[Trial]:
+    """The distributed engine: one of two `notifier work` is killed, and a new one is started."""
+    queue = {"NOTIFIER_QUEUE": "distributed"}
+    with open_site(ground, customers=400, settings=queue) as site:
+        running = [_start_worker(site, number) for number in range(2)]
+        for number in range(ground.tries):
+            told = site.prepare()
+            pressed = site.declare(told)
+            site.wait_for(ground.random.randint(1, 300), told)
+            running[number % 2].kill()
+            begun = time.time_ns()
+            running[number % 2] = _start_worker(site, number % 2)
+            site.declare(told)
+            broken = () if pressed else ("the declaration was not acknowledged",)
+            # A worker has two batches under way at the same time (`notifier work --concurrency`).
+            yield site.conclude(
+                told, healed_ns=begun, unknown_allowed=2 * site.batch, broken=broken
+            )
+        yield site.last_look()
+
+
+def _start_worker(site: Site, number: int) -> Process:
+    folder = site.ground.folder / f"worker{number}"
+    folder.mkdir(exist_ok=True)
+    popen, output = spawn(["-m", "notifier", "work"], site.settings, folder, "work")
+    worker = Process(popen, "", output)
+    site.end_with(worker)
+    deadline = time.monotonic() + 20
+    while "works as" not in output.read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return worker
 
 
 def second_server_on_sqlite(ground: Ground) -> Iterator[Trial]:

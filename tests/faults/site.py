@@ -118,6 +118,8 @@ class Site:
     _live: ExitStack
     nodes: list[Node] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
+    #: A node keeps its port when it is started again.
+    ports: dict[int, int] = field(default_factory=dict)
     #: A command in front of that of each node.
     inside: Sequence[str] = ()
     referee: Referee = field(default_factory=Referee)
@@ -133,7 +135,7 @@ class Site:
         """Start node `number`; the moment it was started, in nanoseconds."""
         folder = self.ground.folder / f"node{number}"
         folder.mkdir(exist_ok=True)
-        port = free_port()
+        port = self.ports.setdefault(number, free_port())
         command = ["-m", "tests.faults.serve_with_faults", str(port), str(folder)]
         (folder / ORDER).unlink(missing_ok=True)
         begun = time.time_ns()
@@ -147,8 +149,19 @@ class Site:
     def adopt(self, process: Process, folder: Path) -> Node:
         """A process that reads its orders in `folder`, ended with the site."""
         node = Node(process.popen, process.url, process.output, folder)
-        self._live.callback(end, node)
+        self.end_with(node)
         return node
+
+    def listen_to_events(self) -> None:
+        """Have SendGrid's events sent to the first node, and believed there."""
+        port = self.ports.setdefault(0, free_port())
+        order = {"url": f"http://127.0.0.1:{port}/events/sendgrid"}
+        _status, told = request_json("POST", f"{self.box.url}/_sandbox/events", order)
+        self.settings["NOTIFIER_SENDGRID__EVENTS_PUBLIC_KEY"] = told["public_key"]
+
+    def end_with(self, process: Process) -> None:
+        """End a process at the end of this site, at the latest."""
+        self._live.callback(end, process)
 
     def kill(self, number: int = 0) -> None:
         """kill -9."""
@@ -221,12 +234,17 @@ class Site:
                 return got
             time.sleep(0.005)
 
-    def wait_until_settled(self, told: Told, seconds: float = RESUME_SECONDS) -> dict[str, Any]:
-        """Wait until the product has no more to do for it; what it says then."""
+    def wait_until_settled(
+        self, told: Told, seconds: float = RESUME_SECONDS, *, until_known: bool = False
+    ) -> dict[str, Any]:
+        """Wait until the product has no more to do for it; what it says then.
+
+        `until_known`: and no reader is unknown any more.
+        """
         deadline = time.monotonic() + seconds
         while True:
             answer = self.ask(told)
-            if answer and _is_over(answer):
+            if answer and _is_over(answer, until_known=until_known):
                 return answer
             if time.monotonic() > deadline:
                 return answer
@@ -240,10 +258,11 @@ class Site:
         mails_allowed: int = 0,
         unknown_allowed: int = 0,
         seconds: float = RESUME_SECONDS,
+        until_known: bool = False,
         broken: Sequence[str] = (),
     ) -> Trial:
         """Wait for the end of it and let the referee judge."""
-        answer = self.wait_until_settled(told, seconds)
+        answer = self.wait_until_settled(told, seconds, until_known=until_known)
         finding = self.look(told)
         posts, mail = _states(answer)
         complaints = list(broken)
@@ -315,31 +334,33 @@ def open_site(
     *,
     customers: int = 40,
     nodes: int = 1,
-    before: Sequence[str] = (),
+    events: bool = False,
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Site]:
     """A site with its sandbox and its customers; every process ends with the block.
 
-    `before` is a command that starts the sandbox.
+    `events`: SendGrid tells what became of each mail.
     """
     with ExitStack() as live:
-        box = start_sandbox(ground.folder, before=before)
+        box = start_sandbox(ground.folder)
         live.callback(end, box)
         given = environment(ground.folder, box, NOTIFIER_DATABASE_URL=ground.url, **settings)
         token, readers = fill(given, customers)
         batch = -(-customers // len(ZONES))
         site = Site(ground, box, given, token, readers, batch, live)
         wait_until_up(box)
+        if events:
+            site.listen_to_events()
         for number in range(nodes):
             site.start(number)
         yield site
 
 
-def start_sandbox(folder: Path, *, before: Sequence[str] = ()) -> Sandbox:
+def start_sandbox(folder: Path) -> Sandbox:
     """A sandbox on free ports, which is not up yet."""
     http, smtp = free_port(), free_port()
     log = folder / "accepted.jsonl"
-    popen, output = _spawn_sandbox(folder, http, smtp, log, before=before)
+    popen, output = _spawn_sandbox(folder, http, smtp, log)
     return Sandbox(popen, f"http://127.0.0.1:{http}", output, log, f"smtp://127.0.0.1:{smtp}")
 
 
@@ -359,11 +380,11 @@ def clear_faults(box: Sandbox) -> int:
 
 
 def _spawn_sandbox(
-    folder: Path, http: int, smtp: int, log: Path, *, before: Sequence[str] = ()
+    folder: Path, http: int, smtp: int, log: Path
 ) -> tuple[subprocess.Popen[bytes], Path]:
     ports = ["--port", str(http), "--smtp-port", str(smtp)]
     command = ["-m", "notifier", "sandbox", *ports, "--log", str(log)]
-    return spawn(command, {}, folder, "sandbox", before=before)
+    return spawn(command, {}, folder, "sandbox")
 
 
 def fill(settings: Mapping[str, str], customers: int) -> tuple[str, frozenset[str]]:
@@ -441,9 +462,11 @@ def _is_open(answer: Mapping[str, Any]) -> bool:
     return bool({"planned", "sending"} & set(states))
 
 
-def _is_over(answer: Mapping[str, Any]) -> bool:
+def _is_over(answer: Mapping[str, Any], *, until_known: bool) -> bool:
     """Whether the product does nothing more: what is unknown of posts it looks up by itself."""
-    return not _is_open(answer) and "unknown" not in _states(answer)[0]
+    posts, mail = _states(answer)
+    waits = "unknown" in posts or (until_known and "unknown" in mail)
+    return not waits and not _is_open(answer)
 
 
 def _refuse(problem: object) -> None:
