@@ -265,7 +265,12 @@ def _publish(
         )
         if text and lease:
             leaving[dispatch.channel] = ClaimedPost(
-                dispatch_id, text, attempt=1, first_due=dispatch.due_at, fence=1
+                dispatch_id,
+                text,
+                attempt=1,
+                first_due=dispatch.due_at,
+                fence=1,
+                lease_until=lease.until,
             )
         else:
             _enlist(n, connection, dispatch, now)

@@ -147,10 +147,15 @@ class MailRun:
                 mail=mail,
             )
 
-    def _send(self, batch: ClaimedBatch) -> _Sent:
+    def _send(self, batch: ClaimedBatch) -> _Sent | None:
+        """Send a batch whose claim is committed; None when that would be too late."""
         recipients = _recipients(self._n, batch)
         prepared = self._prepare(batch.channel, batch.message_id)
         self._n.failpoint("mail.claimed")
+        if self._n.clock() >= batch.lease_until:
+            # We were stopped for so long that others take us for dead and the batch for unknown.
+            _log.warning("batch %s is not sent: its lease is over", batch.id)
+            return None
         begun = monotonic()
         outcome = prepared.send(recipients)
         seconds = monotonic() - begun

@@ -68,6 +68,10 @@ def take_idle_lanes(n: Notifier, connection: Connection, *, now: datetime) -> di
 def deliver_post(n: Notifier, channel: str, post: ClaimedPost) -> None:
     """Send a post whose claim is committed, and write down what became of it."""
     n.failpoint("post.claimed")
+    if n.clock() >= post.lease_until:
+        # We were stopped for so long that others take us for dead and look into it themselves.
+        _log.warning("post %s on %s is not sent: its lease is over", post.id, channel)
+        return
     begun = monotonic()
     outcome = n.posts[channel].send(post.text)
     seconds = monotonic() - begun

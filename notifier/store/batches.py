@@ -45,6 +45,7 @@ class ClaimedBatch:
     attempt: int
     first_due: datetime
     fence: int
+    lease_until: datetime
     readers: Sequence[Reader]
 
 

@@ -32,6 +32,7 @@ from notifier.store.batches import READER, Claim, ClaimedBatch, Reader, Unrender
 from notifier.store.finishing import finish_done
 from notifier.store.metadata import Instant
 from notifier.store.people import affected_by
+from notifier.store.postgres import asked_of_each
 from notifier.store.schema import batches, customers, deliveries, dispatches, is_open, messages
 from notifier.store.site import is_paused
 from notifier.store.suppressions import is_suppressed
@@ -135,9 +136,11 @@ _TO_BE_REACHED = and_(
     customers.c.unsubscribed_at.is_(None),
     ~is_suppressed(customers.c.email_key),
     affected_by(bindparam("incident", type_=Integer)),
-    ~select(1)
-    .where(deliveries.c.customer_id == customers.c.id, deliveries.c.dispatch_id == _DISPATCH)
-    .exists(),
+    ~asked_of_each(
+        select(1).where(
+            deliveries.c.customer_id == customers.c.id, deliveries.c.dispatch_id == _DISPATCH
+        )
+    ),
 )
 
 _NEXT_VARIANT = (
@@ -280,6 +283,7 @@ def _take_page(connection: Connection, walk: _Walk, place: _Place) -> ClaimedBat
         attempt=1,
         first_due=dispatch.first_due,
         fence=1,
+        lease_until=claim.until,
         readers=readers,
     )
 

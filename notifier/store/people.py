@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from notifier.domain.audience import Customer
 from notifier.store.db import upsert
+from notifier.store.postgres import asked_of_each
 from notifier.store.schema import (
     component_groups,
     components,
@@ -123,7 +124,7 @@ def owner_of(connection: Connection, email_key: str) -> str | None:
 
 
 def affected_by(incident_id: int | BindParameter[int]) -> ColumnElement[bool]:
-    """Condition on `customers`: uses a component of the incident."""
+    """Condition on `customers`, for walks through them: uses a component of the incident."""
     used = (
         select(1)
         .select_from(
@@ -138,7 +139,7 @@ def affected_by(incident_id: int | BindParameter[int]) -> ColumnElement[bool]:
         )
         .correlate(customers)
     )
-    return used.exists()
+    return asked_of_each(used)
 
 
 def count_readers(

@@ -22,6 +22,7 @@ class ClaimedPost:
     attempt: int
     first_due: datetime
     fence: int
+    lease_until: datetime
     is_unknown: bool = False
 
 
@@ -69,7 +70,7 @@ def claim_post(
     """Take the post that was found to be due."""
     taken = {"post": dispatch_id, "node": node, "until": lease_until}
     row = connection.execute(_CLAIM_POST, taken).one()
-    return ClaimedPost(dispatch_id, row.text, row.attempt, row.first_due, row.fence)
+    return ClaimedPost(dispatch_id, row.text, row.attempt, row.first_due, row.fence, lease_until)
 
 
 _NEXT_UNKNOWN = (
@@ -106,7 +107,7 @@ def claim_unknown(
         )
     ).one()
     return ClaimedPost(
-        dispatch_id, row.text, row.attempt, row.first_due, row.fence, is_unknown=True
+        dispatch_id, row.text, row.attempt, row.first_due, row.fence, until, is_unknown=True
     )
 
 

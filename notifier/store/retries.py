@@ -77,6 +77,7 @@ def _take(connection: Connection, row: Row[Any], claim: Claim) -> ClaimedBatch |
         attempt=row.attempt + 1,
         first_due=row.first_due,
         fence=row.fence + 1,
+        lease_until=claim.until,
         # Neither database promises the order of RETURNING; `seq` comes first.
         readers=sorted(again.all(), key=itemgetter(0)),
     )

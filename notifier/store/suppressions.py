@@ -14,7 +14,6 @@ from sqlalchemy import (
     Select,
     bindparam,
     delete,
-    exists,
     select,
     tuple_,
 )
@@ -23,6 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from notifier.domain.audience import address_key
 from notifier.domain.suppression import Reason
 from notifier.store.metadata import Instant
+from notifier.store.postgres import asked_of_each
 from notifier.store.schema import suppressions
 
 
@@ -52,7 +52,7 @@ _HOLDS = suppressions.c.until.is_(None) | (suppressions.c.until > bindparam("now
 
 def is_suppressed(key: ColumnElement[str]) -> ColumnElement[bool]:
     """Condition: the address of this key gets no mail at the time of the parameter `now`."""
-    return exists().where(suppressions.c.address_key == key, _HOLDS)
+    return asked_of_each(select(1).where(suppressions.c.address_key == key, _HOLDS))
 
 
 def suppressed_keys() -> Select[Any]:

@@ -85,6 +85,7 @@ def test_no_broken_mail_can_bring_it_down(raw: bytes, at: int, gone: int, put: b
 
 def test_a_mail_of_a_thousand_layers_is_read_without_falling() -> None:
     layers = b"".join(
-        b'Content-Type: multipart/mixed; boundary="%d"\r\n\r\n--%d\r\n' % (i, i) for i in range(1500)
+        b'Content-Type: multipart/mixed; boundary="%d"\r\n\r\n--%d\r\n' % (i, i)
+        for i in range(1500)
     )
     assert read_report(layers).fact is None
