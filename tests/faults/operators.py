@@ -21,9 +21,11 @@ from sqlalchemy import MetaData, create_engine, insert
 from sqlalchemy.engine import Connection, make_url
 
 import notifier.store
+from notifier.queueing.embedded import UPKEEP_SECONDS
 from notifier.settings import PREFIX
 from tests.faults.referee import Expected, mark
-from tests.faults.site import MAKING_A_SCHEMA, ZONES, Site, Told, open_site, spawn
+from tests.faults.site import Site, Told, open_site
+from tests.faults.starting import MAKING_A_SCHEMA, ZONES, spawn
 from tests.faults.trial import Fault, Ground, Trial
 from tests.processes import request_json
 
@@ -139,7 +141,10 @@ def _migrate_and_kill(ground: Ground) -> int:
 
 
 def restore_a_backup(ground: Ground) -> Iterator[Trial]:
-    """A backup from the middle of a fan-out, restored when all had left: nothing leaves again."""
+    """A backup from the middle of a fan-out, restored when all had left: nothing leaves again.
+
+    By what has left since, it is known as a backup; the upkeep takes note of that.
+    """
     for number in range(ground.tries):
         place = ground.again(number)
         with open_site(place, customers=60) as site:
@@ -149,6 +154,7 @@ def restore_a_backup(ground: Ground) -> Iterator[Trial]:
             backup = place.folder / "backup.db"
             _copy_live(make_url(place.url).database or "", backup)
             site.wait_until_settled(told)
+            time.sleep(UPKEEP_SECONDS + 1)
             before = len(site.box.messages())
             site.kill()
             _put_back(backup, Path(make_url(place.url).database or ""))

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-from tests.faults.site import clear_faults, open_site, restart_sandbox
+from tests.faults.site import open_site
+from tests.faults.starting import clear_faults, restart_sandbox
 from tests.faults.trial import Fault, Ground, Trial
 from tests.processes import free_port
 

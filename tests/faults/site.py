@@ -3,42 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
-import threading
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
+from http.client import HTTPException
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
-import notifier
-from notifier.app import build, load_settings
-from notifier.domain.access import Role
-from notifier.ports import Notifier
-from notifier.services import access, audience
-from notifier.services.importing import import_customers
 from tests.faults.referee import Expected, Finding, Referee, mark
 from tests.faults.serve_with_faults import CLOCK, HITS, ORDER
+from tests.faults.starting import ZONES, end, fill, spawn, start_sandbox, wait_until_up
 from tests.faults.trial import RESUME_SECONDS, Ground, Trial
 from tests.processes import Process, Sandbox, environment, free_port, request_json
 
-ROOT = Path(notifier.__file__).parents[1]
-#: One zone is one variant, and no batch holds two variants: so a batch is as large as a zone.
-ZONES = ("Africa/Lagos", "America/Bogota", "Asia/Karachi", "Europe/Berlin", "Pacific/Auckland")
 #: Answers of the API that name a message which may be missing.
 REPORTED = {"unknown", "rejected", "cancelled", "superseded", "bounced"}
-_START_SECONDS = 30.0
-#: Alembic keeps what it works on in global variables, so one schema is made at a time.
-MAKING_A_SCHEMA = threading.Lock()
+#: What a request ends with whose server dies: before, in the middle of, or after the answer's head.
+_CUT = (OSError, HTTPException, ValueError)
 
 
 @dataclass
@@ -194,7 +179,7 @@ class Site:
     def declare(self, told: Told, number: int = 0) -> bool:
         """Press the button; whether the operator was told that it is published."""
         url = f"{self.nodes[number].url}/api/v1/incidents"
-        with suppress(OSError):
+        with suppress(*_CUT):
             headers = {"Idempotency_Key": told.key}
             status, answer = request_json("POST", url, told.body, token=self.token, **headers)
             if status == 201:
@@ -218,7 +203,7 @@ class Site:
     def ask(self, told: Told) -> dict[str, Any]:
         """What the product says of it; {} when nobody answers."""
         for node in self.nodes:
-            with suppress(OSError):
+            with suppress(*_CUT):
                 url = f"{node.url}/api/v1/incidents/{told.incident}"
                 status, answer = request_json("GET", url, token=self.token)
                 if status == 200:
@@ -356,101 +341,6 @@ def open_site(
         yield site
 
 
-def start_sandbox(folder: Path) -> Sandbox:
-    """A sandbox on free ports, which is not up yet."""
-    http, smtp = free_port(), free_port()
-    log = folder / "accepted.jsonl"
-    popen, output = _spawn_sandbox(folder, http, smtp, log)
-    return Sandbox(popen, f"http://127.0.0.1:{http}", output, log, f"smtp://127.0.0.1:{smtp}")
-
-
-def restart_sandbox(box: Sandbox) -> None:
-    """Start it again after it was killed, where it was; its log goes on."""
-    http, smtp = urlsplit(box.url).port or 0, urlsplit(box.smtp_url).port or 0
-    box.popen, _ = _spawn_sandbox(box.log.parent, http, smtp, box.log)
-    wait_until_up(box)
-
-
-def clear_faults(box: Sandbox) -> int:
-    """Let nothing fail any more; how many failures that were ordered have not happened."""
-    url = f"{box.url}/_sandbox/faults"
-    pending = request_json("GET", url)[1]["faults"]
-    request_json("DELETE", url)
-    return len(pending)
-
-
-def _spawn_sandbox(
-    folder: Path, http: int, smtp: int, log: Path
-) -> tuple[subprocess.Popen[bytes], Path]:
-    ports = ["--port", str(http), "--smtp-port", str(smtp)]
-    command = ["-m", "notifier", "sandbox", *ports, "--log", str(log)]
-    return spawn(command, {}, folder, "sandbox")
-
-
-def fill(settings: Mapping[str, str], customers: int) -> tuple[str, frozenset[str]]:
-    """A component and its customers in the database; (an API token, the addresses)."""
-    with MAKING_A_SCHEMA:
-        n = build(load_settings(environ=settings))
-    try:
-        audience.put_component(n, slug_="heat", name="Heat")
-        if customers:
-            _import(n, customers)
-        token = access.create_token(n, role=Role.ADMIN, name="faults")
-    finally:
-        n.db.close()
-    return token, frozenset(f"c{i}@example.com" for i in range(customers))
-
-
-def _import(n: Notifier, customers: int) -> None:
-    rows = (
-        f"c{i},c{i}@example.com,Reader {i},en,{ZONES[i % len(ZONES)]},heat"
-        for i in range(customers)
-    )
-    file = "\n".join(["external_id,email,name,language,time_zone,components", *rows])
-    import_customers(n, BytesIO(file.encode()), on_problem=_refuse, on_progress=lambda *_: None)
-
-
-def spawn(
-    arguments: Sequence[str],
-    settings: Mapping[str, str],
-    folder: Path,
-    name: str,
-    *,
-    before: Sequence[str] = (),
-) -> tuple[subprocess.Popen[bytes], Path]:
-    """A Python process of this tree, started by the command `before`; the file it prints to."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("NOTIFIER_")}
-    output = folder / f"{name}.out"
-    with output.open("ab") as out:
-        popen = subprocess.Popen(
-            [*before, sys.executable, *arguments],
-            env={**inherited, "PYTHONPATH": str(ROOT), **settings},
-            cwd=folder,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    return popen, output
-
-
-def wait_until_up(process: Process) -> None:
-    """Wait until it answers. Raises AssertionError with what it printed when it does not."""
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.popen.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{process.url}/healthz", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.02)
-    raise AssertionError(f"{process.url} did not come up:\n{process.output.read_text()[-3000:]}")
-
-
-def end(process: Process) -> None:
-    """End a process that this suite started, whatever state it is in."""
-    if process.popen.poll() is None:
-        process.popen.send_signal(signal.SIGCONT)
-        process.kill()
-
-
 def _states(answer: Mapping[str, Any]) -> tuple[list[str], dict[str, int]]:
     if not answer:
         return [], {}
@@ -467,7 +357,3 @@ def _is_over(answer: Mapping[str, Any], *, until_known: bool) -> bool:
     posts, mail = _states(answer)
     waits = "unknown" in posts or (until_known and "unknown" in mail)
     return not waits and not _is_open(answer)
-
-
-def _refuse(problem: object) -> None:
-    raise AssertionError(f"the suite's own customers are wrong: {problem}")

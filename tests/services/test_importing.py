@@ -109,6 +109,26 @@ def test_importing_again_changes_what_changed(n: Notifier, clock: FakeClock) -> 
     assert (row.updated_at - row.created_at).days == 1
 
 
+def test_who_is_told_first_is_said_in_a_column_of_its_own(n: Notifier) -> None:
+    def first() -> set[str]:
+        with n.db.read() as connection:
+            query = select(customers.c.external_id).where(customers.c.wave == 0)
+            return set(connection.scalars(query))
+
+    rows = [f"c{i},{i}@example.com,,,,heat" for i in range(4)]
+    given = ("true", "false", "", "TRUE")
+    marked = "\n".join(f"{row},{mark}" for row, mark in zip(rows, given, strict=True))
+    done, problems = run(n, f"{HEADER},priority\n{marked}")
+    assert (done.written, problems) == (4, [])
+    assert first() == {"c0", "c3"}
+    run(n, table(*rows, "c4,4@example.com,,,,heat"))
+    assert first() == {"c0", "c3"}, "a list that does not say it changes nobody"
+    run(n, f"{HEADER},priority\n{rows[0]},false\n{rows[1]},true")
+    assert first() == {"c1", "c3"}
+    _, wrong = run(n, f"{HEADER},priority\n{rows[0]},yes")
+    assert wrong == [RowProblem(2, "priority", "must be true or false, not 'yes'")]
+
+
 def test_who_left_stays_away_when_imported_again(n: Notifier) -> None:
     content = table("c1,a@example.com,Amina,ur,UTC,heat")
     run(n, content)

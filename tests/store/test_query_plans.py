@@ -12,7 +12,9 @@ from sqlalchemy import event
 from notifier.app import build
 from notifier.domain.delivery import BatchOutcome, Retry, Sent, State
 from notifier.domain.plan import MailTime
+from notifier.domain.receipt import Fact, ProviderEvent
 from notifier.ports import Notifier
+from notifier.services import receipts
 from notifier.services.leases import recover
 from notifier.services.mailing import MailRun
 from notifier.services.posting import run_posts
@@ -23,10 +25,18 @@ from tests.fakes import FakeClock, FakeMail, FakePosts
 from tests.services.saying import declare
 
 #: Tables that grow without end, and those with a row per customer.
-LARGE = {"dispatches", "batches", "deliveries", "messages", "customers", "customer_components"}
+LARGE = {
+    "dispatches",
+    "batches",
+    "deliveries",
+    "messages",
+    "customers",
+    "customer_components",
+    "provider_events",
+}
 
 #: Indexes that hold open rows only, so that reading one from end to end is reading what waits.
-OF_OPEN_ROWS = {"ix_dispatches_due", "ix_batches_open"}
+OF_OPEN_ROWS = {"ix_dispatches_due", "ix_batches_open", "ix_provider_events_waiting"}
 
 
 @pytest.fixture
@@ -90,7 +100,7 @@ def test_delivering_reads_no_large_table_from_end_to_end(
         recover(n, alone=False)
         recover(n, alone=True)
     tables = " ".join(sql for sql, _ in statements)
-    assert all(name in tables for name in LARGE)
+    assert all(name in tables for name in LARGE - {"provider_events"})
     assert scans(n.db, statements) == set()
 
 
@@ -130,6 +140,27 @@ def test_the_walk_through_an_audience_sorts_nothing(n: Notifier, add_customers: 
             indexes = ("ix_customers_variant", "ix_customers_updated")
             assert any(index in step for index in indexes for step in plan), plan
             assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+def test_receipts_read_no_large_table_from_end_to_end(
+    n: Notifier, add_customers: Any, clock: FakeClock
+) -> None:
+    add_customers(4)
+    declare(n)
+    MailRun(n).run()
+    told = [
+        ProviderEvent(f"e{seq}", 2, seq, fact, "", "550", clock())
+        for seq, fact in enumerate([Fact.DELIVERED, Fact.BOUNCED, Fact.UNSUBSCRIBED], start=1)
+    ]
+    early = ProviderEvent("early", 2, 9, Fact.DELIVERED, "", "", clock())
+    with recorded(n.db) as statements:
+        assert receipts.receive(n, "sendgrid", [*told, early]) == 4
+        receipts.apply_waiting(n)
+        clock.move(days=4)
+        assert receipts.forget_old(n) == 4
+    tables = " ".join(sql for sql, _ in statements)
+    assert all(name in tables for name in ("provider_events", "deliveries", "suppressions"))
+    assert scans(n.db, statements) == set()
 
 
 def test_a_scan_would_be_seen(database: Database) -> None:

@@ -112,7 +112,7 @@ def test_the_largest_post_of_sendgrid_is_taken_and_a_larger_one_is_not(
 
 
 def test_the_endpoint_of_a_fresh_installation_says_what_to_set(
-    app: Flask, n: Notifier, sender: EventSender
+    n: Notifier, sender: EventSender
 ) -> None:
     config = Config()  # type: ignore[call-arg]
     fresh = create_app(replace(n, event_readers={"sendgrid": build_event_reader(config)}))
@@ -138,7 +138,7 @@ def test_mail_that_came_back_is_recorded(app: Flask, n: Notifier, said: Publishe
     assert state_of(n, said)["c1"] is State.BOUNCED
 
 
-def test_a_bounce_needs_a_token_and_a_mail(app: Flask, n: Notifier, said: Published) -> None:
+def test_a_bounce_needs_a_token_and_a_mail(app: Flask, n: Notifier) -> None:
     refused(FlaskClient(app).post("/events/bounce", data=dsn()), 401)
     refused(bounced(app, n, dsn(), role=Role.VIEWER), 403)
     refused(bounced(app, n, b"{}", role=Role.PUBLISHER, content_type="application/json"), 415)

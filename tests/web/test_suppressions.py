@@ -34,8 +34,9 @@ def listed(client: LintingClient, path: str = PAGE) -> list[str]:
 
 
 def test_the_list_begins_with_the_newest_and_says_why(
-    operator: LintingClient, n: Notifier, clock: FakeClock
+    sign_in_as: SignIn, n: Notifier, clock: FakeClock
 ) -> None:
+    operator = sign_in_as()
     assert "None." in operator.page(PAGE).text
     put(n, "Amina@example.com", detail="550 no such user")
     clock.move(minutes=1)
@@ -46,7 +47,7 @@ def test_the_list_begins_with_the_newest_and_says_why(
     assert "Refused for the time being: <b>421</b>" in text
     assert "until Wed 25 Nov 2026, 13:13" in text
     clock.move(days=3)
-    assert listed(operator) == ["Amina@example.com"]
+    assert listed(sign_in_as()) == ["Amina@example.com"]
 
 
 def test_the_list_comes_page_by_page(operator: LintingClient, n: Notifier) -> None:
@@ -62,7 +63,7 @@ def test_the_list_comes_page_by_page(operator: LintingClient, n: Notifier) -> No
     assert len(listed(operator, f"{PAGE}?after=forged")) == 50
 
 
-def test_an_address_is_added_and_lifted_by_hand(operator: LintingClient, n: Notifier) -> None:
+def test_an_address_is_added_and_lifted_by_hand(operator: LintingClient) -> None:
     page = operator.page(PAGE)
     given = {"address": " Amina@Example.com ", "detail": "by telephone"}
     assert operator.press(page, PAGE, given).status_code == 303
@@ -121,7 +122,7 @@ def program(app: Flask, n: Notifier) -> Program:
     return Program.of(app, n)
 
 
-def test_programs_put_read_list_and_delete(program: Program, n: Notifier) -> None:
+def test_programs_put_read_list_and_delete(program: Program) -> None:
     made = program.put("/suppressions/Amina@example.com", {"detail": "asked for it"})
     assert made.status_code == 200
     assert made.json == {
