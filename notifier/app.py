@@ -19,8 +19,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy.engine import make_url
-
 import notifier.channels
 from notifier import settings as settings_module
 from notifier.ports import (
@@ -39,7 +37,6 @@ from notifier.rendering.renderer import Renderer
 from notifier.services import leases, mailing, pausing, posting, upkeep
 from notifier.settings import Settings, SettingsError
 from notifier.store.db import Database, open_database
-from notifier.store.sqlite import file_of
 
 if TYPE_CHECKING:
     from notifier.queueing.distributed import DistributedEngine
@@ -97,7 +94,7 @@ def build(
 
 def start_engine(n: Notifier, engine: EmbeddedEngine, *, alone: bool) -> None:
     """Begin to deliver in this process; `alone` says that no other one does."""
-    mark = _mark(n.settings)
+    mark = pausing.mark_of(n)
     pausing.pause_if_restored(n, mark)
     leases.recover(n, alone=alone)
     run_mail = mailing.MailRun(n, goes_on=engine.goes_on).run
@@ -119,13 +116,6 @@ def start_worker(n: Notifier, engine: DistributedEngine) -> None:
 
     pausing.pause_if_restored(n, None)
     engine.start(_lanes(n, run_mail), upkeep=partial(upkeep.look_after, n, None))
-
-
-def _mark(settings: Settings) -> Path | None:
-    """The file beside an SQLite database by which a restored copy is known."""
-    file = file_of(make_url(settings.database_url))
-    on_disk = make_url(settings.database_url).get_backend_name() == "sqlite" and file
-    return Path(f"{file}.mark") if on_disk else None
 
 
 def _lanes(n: Notifier, run_mail: RunLane) -> dict[str, RunLane]:

@@ -20,6 +20,7 @@ from notifier.cli.endpoints import describe_endpoints
 from notifier.cli.one_server import hold
 from notifier.ports import Notifier
 from notifier.queueing.embedded import EmbeddedEngine
+from notifier.services import pausing
 from notifier.services.nodes import present
 from notifier.settings import Settings
 from notifier.web.application import create_app
@@ -122,6 +123,7 @@ def _delivering(n: Notifier, engine: EmbeddedEngine | None, *, alone: bool) -> I
             yield
         finally:
             engine.stop()
+            pausing.keep_mark(n, pausing.mark_of(n))
 
 
 def _listen(host: str, port: int) -> socket.socket:

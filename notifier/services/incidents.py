@@ -275,14 +275,7 @@ def _publish(
         else:
             _enlist(n, connection, dispatch, now)
     if guard:
-        incidents.remember_request(
-            connection,
-            actor=guard.actor,
-            key=guard.key,
-            fingerprint=guard.fingerprint,
-            update_id=update.id,
-            now=now,
-        )
+        _remember(connection, guard, update.id, now)
     return Published(incident, update, planned.skips, leaving=leaving)
 
 
@@ -316,6 +309,17 @@ def _ring(n: Notifier, published: Published) -> None:
     for name in n.posts:
         n.doorbell.give_way(name)
     n.doorbell.ring("mail")
+
+
+def _remember(connection: Connection, guard: RepeatGuard, update_id: int, now: datetime) -> None:
+    incidents.remember_request(
+        connection,
+        actor=guard.actor,
+        key=guard.key,
+        fingerprint=guard.fingerprint,
+        update_id=update_id,
+        now=now,
+    )
 
 
 def _repeated(connection: Connection, guard: RepeatGuard) -> Published | None:

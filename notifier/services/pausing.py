@@ -21,6 +21,7 @@ from notifier.ports import Notifier
 from notifier.services.incidents import Conflict
 from notifier.store import site, waiting
 from notifier.store.site import Pause, Progress
+from notifier.store.sqlite import file_of
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +95,12 @@ def resume(n: Notifier, *, by: str, cancel_waiting: bool = False) -> Resumed:
         n.doorbell.ring(lane)
     _log.warning("resumed by %s: %s cancelled, %s wait for their turn", by, cancelled, leaving)
     return Resumed(cancelled, leaving)
+
+
+def mark_of(n: Notifier) -> Path | None:
+    """The mark beside the database, if it is one in a file."""
+    file = file_of(n.db.engine.url) if n.db.dialect == "sqlite" else None
+    return Path(f"{file}.mark") if file else None
 
 
 def pause_if_restored(n: Notifier, mark: Path | None) -> bool:

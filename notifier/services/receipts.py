@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from notifier.domain.audience import address_key
-from notifier.domain.delivery import RANK, State
+from notifier.domain.delivery import State
 from notifier.domain.receipt import SUPPRESSES, Fact, ProviderEvent, strongest
 from notifier.ports import Notifier
 from notifier.store import finishing, people, receipts, suppressions
@@ -86,7 +86,7 @@ def _apply(
     known: Mapping[Place, Line],
     now: datetime,
 ) -> None:
-    moved = _move(connection, [event for _, event in told], known)
+    moved = _move(connection, [event for _, event in told])
     suppressions.suppress(
         connection,
         [
@@ -104,21 +104,21 @@ def _apply(
         finishing.refresh(connection, dispatch_id)
 
 
-def _move(
-    connection: Connection, events: Sequence[ProviderEvent], known: Mapping[Place, Line]
-) -> list[Place]:
+def _move(connection: Connection, events: Sequence[ProviderEvent]) -> list[Place]:
     """Move the lines that these events move forward; which they are."""
     facts: dict[Place, list[tuple[Fact, str]]] = {}
     for event in events:
         facts.setdefault(event.place, []).append((event.fact, event.detail))
     moves: dict[State, dict[Place, str]] = {}
     for place, told in facts.items():
-        found = strongest(told)
-        if found and RANK[found[0]] > RANK[State(known[place].state)]:
-            moves.setdefault(found[0], {})[place] = found[1]
-    for state, details in moves.items():
-        receipts.move(connection, state, details)
-    return [place for details in moves.values() for place in details]
+        if found := strongest(told):
+            state, detail = found
+            moves.setdefault(state, {})[place] = detail
+    return [
+        place
+        for state, details in moves.items()
+        for place in receipts.move(connection, state, details)
+    ]
 
 
 def _suppression(source: str, event: ProviderEvent, address: str, now: datetime) -> Suppression:

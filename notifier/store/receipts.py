@@ -166,7 +166,8 @@ def remember(
 @cache
 def _move(dialect: str) -> Any:
     behind = deliveries.c.state.in_(bindparam("lower", expanding=True))
-    return update(deliveries).where(_is_wanted(dialect), behind).values(reason=None)
+    statement = update(deliveries).where(_is_wanted(dialect), behind).values(reason=None)
+    return statement.returning(deliveries.c.seq)
 
 
 _EXPLAIN = (
@@ -176,17 +177,25 @@ _EXPLAIN = (
 )
 
 
-def move(connection: Connection, state: State, details: Mapping[Place, str]) -> None:
+def move(connection: Connection, state: State, details: Mapping[Place, str]) -> list[Place]:
     """Move these lines forward to `state`, each with the reason that `details` gives, or "".
 
-    Who calls has locked them and knows that they are not further already.
+    Those that are further already stay; which are moved.
     """
+    moved: list[Place] = []
+    statement = _move(connection.dialect.name)
     for dispatch_id, seqs in _group(details).items():
         wanted = {"dispatch": dispatch_id, "seqs": json.dumps(seqs), "lower": lower_states(state)}
-        connection.execute(_move(connection.dialect.name), wanted | {"state": state})
-    reasons = [{"dispatch": d, "at": seq, "why": why} for (d, seq), why in details.items() if why]
+        found = connection.scalars(statement, wanted | {"state": state})
+        moved += [(dispatch_id, seq) for seq in found]
+    reasons = [
+        {"dispatch": place[0], "at": place[1], "why": details[place]}
+        for place in moved
+        if details[place]
+    ]
     if reasons:
         connection.execute(_EXPLAIN, reasons)
+    return moved
 
 
 # Spelt as in the partial index; SQLAlchemy's own NOT is another word in SQLite.

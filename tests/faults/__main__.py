@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -26,6 +27,28 @@ FAMILIES = (crashes, providers, disks, clocks, nodes, operators)
 ALL: tuple[Fault, ...] = tuple(fault for family in FAMILIES for fault in family.FAULTS)
 
 
+class Clock:
+    """Until when tries are begun: the time asked for, or a signal, which lets each one end."""
+
+    def __init__(self, minutes: float) -> None:
+        self._until = time.monotonic() + minutes * 60 if minutes else float("inf")
+
+    def listen(self) -> None:
+        """End on Ctrl-C and SIGTERM after the tries under way, so that no process is left over."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: self.end())
+
+    def end(self) -> None:
+        """Begin nothing more."""
+        _say("ending after the tries under way")
+        self._until = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is begun."""
+        return time.monotonic() > self._until
+
+
 def main() -> int:
     """Try what was asked for; 0 when every bound holds."""
     asked = _read_arguments()
@@ -33,8 +56,10 @@ def main() -> int:
     chosen = [f for f in ALL if not asked.only or f.name.split()[0] in asked.only]
     _say(f"seed {asked.seed}: --seed {asked.seed} repeats this run")
     begun = time.monotonic()
+    clock = Clock(asked.minutes)
+    clock.listen()
     with open_databases(kinds) as makers:
-        rows = _try_all(chosen, makers, asked)
+        rows = _try_all(chosen, makers, asked, clock)
     print_table(rows)
     write_json(rows, seed=asked.seed, seconds=time.monotonic() - begun)
     print(f"\n{sum(r.total('tries') for r in rows)} tries in {time.monotonic() - begun:.0f} s")
@@ -57,15 +82,16 @@ def _read_arguments() -> argparse.Namespace:
 
 
 def _try_all(
-    chosen: Sequence[Fault], makers: dict[Kind, Maker], asked: argparse.Namespace
+    chosen: Sequence[Fault], makers: dict[Kind, Maker], asked: argparse.Namespace, clock: Clock
 ) -> list[Row]:
     """Some at a time, because much of it is waiting for a dead node's silence to be noticed."""
-    until = time.monotonic() + asked.minutes * 60 if asked.minutes else float("inf")
 
     def one(what: tuple[Fault, Kind]) -> Row:
         fault, kind = what
+        if clock.is_over:
+            return Row(fault, kind, [], skipped="the time is up")
         tries = asked.tries or _tries(fault, kind, full=asked.full)
-        row = try_one(fault, kind, makers[kind], tries=tries, seed=asked.seed, until=until)
+        row = try_one(fault, kind, makers[kind], tries=tries, seed=asked.seed, clock=clock)
         _say(f"{fault.name} on {kind}: {row.verdict}")
         return row
 
@@ -81,16 +107,10 @@ def _tries(fault: Fault, kind: Kind, *, full: bool) -> int:
 
 
 def try_one(
-    fault: Fault,
-    kind: Kind,
-    make: Maker,
-    *,
-    tries: int,
-    seed: int,
-    until: float = float("inf"),
+    fault: Fault, kind: Kind, make: Maker, *, tries: int, seed: int, clock: Clock | None = None
 ) -> Row:
     """One fault on one kind of database, in a folder of its own that is kept when it breaks."""
-    if why := fault.missing() or ("the time is up" if time.monotonic() > until else ""):
+    if why := fault.missing():
         return Row(fault, kind, [], skipped=why)
     folder = Path(tempfile.mkdtemp(prefix=f"notifier-fault-{fault.name.split()[0]}-"))
     luck = random.Random(f"{seed} {fault.name} {kind}")
@@ -102,11 +122,11 @@ def try_one(
             trials.append(trial)
             if trial.tries:
                 _say(f"  {fault.name} on {kind}: {sum(t.tries for t in trials)} of {tries}")
-            if time.monotonic() > until:
+            if clock and clock.is_over:
                 break
     except Exception as error:
         traceback.print_exc()
-        failed = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        failed = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
     row = Row(fault, kind, trials, failed=failed)
     if row.is_good:
         shutil.rmtree(folder, ignore_errors=True)

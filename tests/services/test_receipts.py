@@ -139,6 +139,23 @@ def test_suppressed_addresses_are_left_out_of_every_later_mail(
     assert set(state_of(n, much_later)) == {"c1", "c2", "c3"}, "a block passes by itself"
 
 
+def test_a_block_lasts_from_when_it_happened(n: Notifier, said: Published, tell: Tell) -> None:
+    run(n)
+    tell(about(n, said, "c0", Fact.BLOCKED, happened_at=n.clock() - timedelta(days=2)))
+    with n.db.read() as connection:
+        until = connection.scalars(select(suppressions.c.until)).one()
+    assert until == n.clock() + timedelta(days=1)
+
+
+def test_a_weaker_fact_takes_nothing_back(n: Notifier, said: Published, tell: Tell) -> None:
+    run(n)
+    tell(c0=Fact.COMPLAINED, c1=Fact.BOUNCED)
+    tell(c0=Fact.BOUNCED, c1=Fact.DELIVERED)
+    rows = ledger_of(n, said)
+    assert (rows["c0"].state, rows["c0"].reason) == (State.COMPLAINED, "complained it is")
+    assert (rows["c1"].state, rows["c1"].reason) == (State.BOUNCED, "bounced it is")
+
+
 def test_nobody_left_means_no_mail(n: Notifier, tell: Tell) -> None:
     run(n)
     tell(c0=Fact.BOUNCED, c1=Fact.BOUNCED, c2=Fact.COMPLAINED, c3=Fact.DROPPED)
