@@ -31,6 +31,10 @@ SWEEP_SECONDS = 0.5
 #: is silent after 30 s (store/nodes.py); together that is less than 45 s.
 UPKEEP_SECONDS = 10.0
 
+# A job that runs once is removed by APScheduler 3's own thread, which dies of it when `stop` comes
+# at that moment (JobLookupError from `remove_job`, 5 times in 150). So ours come back in a century.
+_NEVER_AGAIN_WEEKS = 5_200
+
 _REST_AFTER_ERROR_SECONDS = 1.0
 _MOMENT_SECONDS = 0.01
 
@@ -72,8 +76,9 @@ class EmbeddedEngine:
         else:
             self._clock.add_job(
                 self._lanes[lane].wake,
-                "date",
-                run_date=at,
+                "interval",
+                weeks=_NEVER_AGAIN_WEEKS,
+                next_run_time=at,
                 id=f"wake {lane}",
                 replace_existing=True,
             )
