@@ -10,6 +10,9 @@ from notifier.ports import Step
 from tests.faults.site import Site, Told, open_site
 from tests.faults.trial import Fault, Ground, Trial
 
+#: The most lives that a loop of crashes has.
+_LIVES = 20
+
 
 def die_before_commit(ground: Ground) -> Iterator[Trial]:
     """The operator is told nothing, nothing is sent; the same form sent again is one incident."""
@@ -138,22 +141,20 @@ def loop_of_crashes(ground: Ground) -> Iterator[Trial]:
     with open_site(ground, customers=50) as site:
         for _ in range(ground.tries):
             told = site.prepare()
-            lives, idle = 0, 0
             site.node.arm("mail.answered", "kill")
             site.declare(told)
-            while site.node.wait_until_dead(8) and lives < 20:
-                before = len(site.look(told).missing)
-                lives += 1
-                begun = site.start(wait=False)
+            lives, idle, missing = 0, 0, len(site.readers)
+            while site.node.wait_until_dead() and lives < _LIVES:
+                left = len(site.look(told).missing)
+                lives, idle, missing = lives + 1, idle + (left == missing), left
+                site.start(wait=False)
                 site.node.arm("mail.answered", "kill")
-                site.node.wait_until_dead(6)
-                idle += before == len(site.look(told).missing) and before > 0
             site.node.disarm()
             begun = site.restart()
             site.declare(told)
             broken = (f"{idle} of {lives} lives brought nothing on",) if idle else ()
             yield site.conclude(
-                told, healed_ns=begun, unknown_allowed=(lives + 1) * site.batch, broken=broken
+                told, healed_ns=begun, unknown_allowed=lives * site.batch, broken=broken
             )
         yield site.last_look()
 

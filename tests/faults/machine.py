@@ -7,6 +7,7 @@ runs for a few games.
 from __future__ import annotations
 
 import argparse
+import logging
 
 from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--hunt", action="store_true", help="end at the first game that breaks one")
     parser.add_argument("--seed", type=int)
     asked = parser.parse_args()
+    logging.disable()  # what a game does is nobody's warning
     phases = [Phase.generate] if asked.hunt else list(Phase)
     how = settings(PLAY, max_examples=asked.games, stateful_step_count=asked.steps, phases=phases)
     machine = Delivery if asked.seed is None else seed(asked.seed)(Delivery)

@@ -43,11 +43,17 @@ def strike(
     return run
 
 
-def _too_many(service: str) -> list[Order]:
+def _too_many_at_sendgrid() -> list[Order]:
     """429 with what providers write into Retry-After, and with nothing."""
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
-    waits = (None, 1, soon, "presently", "-1")
-    return [{"service": service, "fault": 429, "retry_after": wait} for wait in waits]
+    waits = (1, None, soon, "presently", "-1")
+    return [{"service": "sendgrid", "fault": 429, "retry_after": wait} for wait in waits]
+
+
+def _too_many_at_x() -> list[Order]:
+    """429 with what might stand in x-rate-limit-reset, which X sends and Retry-After it does not."""
+    resets = (1, 5, "presently", "-1", 0)
+    return [{"service": "x", "fault": 429, "reset": reset} for reset in resets]
 
 
 def _each(service: str, faults: Sequence[str | int], **more: Any) -> list[Order]:
@@ -57,12 +63,16 @@ def _each(service: str, faults: Sequence[str | int], **more: Any) -> list[Order]
 _LOST_ANSWERS: list[Order] = [
     {"service": "x", "fault": "accept_then_reset", "bytes": length} for length in (0, 20, 200)
 ]
+_YEAR = 31_536_000
 _NONSENSE = ("html", "truncated", "empty", "binary", "no_id", "list")
 
 
 def a_year(ground: Ground) -> Iterator[Trial]:
     """Retry-After: a year. The message is not lost without a word, and the mails leave."""
-    orders = [{"service": s, "fault": 429, "retry_after": 31_536_000} for s in ("x", "sendgrid")]
+    orders: list[Order] = [
+        {"service": "x", "fault": 429, "reset": _YEAR},
+        {"service": "sendgrid", "fault": 429, "retry_after": _YEAR},
+    ]
     with open_site(ground) as site:
         for number in range(ground.tries):
             site.box.fault(**orders[number % 2])
@@ -124,14 +134,14 @@ def failover(ground: Ground) -> Iterator[Trial]:
 FAULTS = (
     Fault(
         "P1 x",
-        "429 from X, Retry-After in all its spellings",
-        strike(*_too_many("x"), seconds=150, waits=True),
+        "429 from X, its reset soon, past, or no number",
+        strike(*_too_many_at_x(), seconds=150, waits=True),
         (5, 25),
     ),
     Fault(
         "P1 mail",
-        "429 from SendGrid likewise",
-        strike(*_too_many("sendgrid"), seconds=150, waits=True),
+        "429 from SendGrid, Retry-After in all its spellings",
+        strike(*_too_many_at_sendgrid(), seconds=150, waits=True),
         (5, 25),
     ),
     Fault("P1 year", "429 with Retry-After: a year", a_year, (2, 4)),
