@@ -125,17 +125,15 @@ def owner_of(connection: Connection, email_key: str) -> str | None:
 
 def affected_by(incident_id: int | BindParameter[int]) -> ColumnElement[bool]:
     """Condition on `customers`, for walks through them: uses a component of the incident."""
+    # IN and not a join: SQLite then looks up the incident's components once, not per customer.
+    components = select(incident_components.c.component_id).where(
+        incident_components.c.incident_id == incident_id
+    )
     used = (
         select(1)
-        .select_from(
-            customer_components.join(
-                incident_components,
-                customer_components.c.component_id == incident_components.c.component_id,
-            )
-        )
         .where(
-            incident_components.c.incident_id == incident_id,
             customer_components.c.customer_id == customers.c.id,
+            customer_components.c.component_id.in_(components),
         )
         .correlate(customers)
     )

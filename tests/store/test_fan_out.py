@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -131,6 +132,19 @@ def test_who_was_reached_and_then_moves_ahead_gets_no_second_mail(n: Notifier) -
         audience.put_customer(n, person(who, zone=zone))
     mail = MeanwhileMail(1, b1=moving(n, "early", LATE))
     assert mailed(n, mail) == Counter(["early", "late"])
+
+
+def test_a_page_of_readers_who_were_reached_before_hides_nobody_behind_it(n: Notifier) -> None:
+    # Yesterday, so that the look at the end, for who has changed since, does not find them.
+    earlier = replace(n, clock=lambda: n.clock() - timedelta(days=1))
+    for who, zone in (("first", LATE), ("a", EARLY), ("b", EARLY), ("last", LATE)):
+        audience.put_customer(earlier, person(who, zone))
+
+    def move() -> None:
+        for who in "ab":
+            audience.put_customer(n, person(who, LATE))
+
+    assert mailed(n, MeanwhileMail(2, b1=move)) == Counter(["first", "a", "b", "last"])
 
 
 def test_who_was_not_reached_and_moves_ahead_gets_one_mail(n: Notifier) -> None:
