@@ -29,7 +29,7 @@ SWEEP_SECONDS = 0.5
 
 #: How often leases are looked at whose owner may be dead. On PostgreSQL that is another node, which
 #: is silent after 30 s (store/nodes.py); together that is less than 45 s.
-UPKEEP_SECONDS = 10.0
+UPKEEP_SECONDS = 5.0
 
 # A job that runs once is removed by APScheduler 3's own thread, which dies of it when `stop` comes
 # at that moment (JobLookupError from `remove_job`, 5 times in 150). So ours come back in a century.

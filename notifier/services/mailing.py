@@ -59,46 +59,54 @@ class MailRun:
         self._n = n
         self._goes_on = goes_on
         self._more = more
+        #: What is known and not written yet. It stays when the database is away at that moment, and
+        #: the next run writes it.
+        self._sent: _Sent | None = None
         #: When a provider may be asked again, where none may now.
         self._blocked_until: datetime | None = None
         self._prepared: OrderedDict[tuple[str, int], PreparedMail] = OrderedDict()
 
     def run(self) -> datetime | None:
         """Send every mail that is due; when the next one will be, if any waits."""
-        # Looked at first without the write lock: we are called with every post as well, whose
-        # lane would have to wait for it.
-        with self._n.db.read() as connection:
-            due = outbox.next_due(connection, "mail")
-        if due is None or due > self._n.clock():
+        if self._sent is None and not self._is_due(due := self._next_due()):
             return due
-        finished: _Sent | None = None
         alone = True
         while True:
-            claimed = self._settle_and_claim(finished)
-            if finished:
-                self._n.failpoint("mail.settled")
-            finished = None
+            claimed = self._settle_and_claim()
             if isinstance(claimed, Unrendered):
                 self._freeze(claimed)
             elif isinstance(claimed, ClaimedBatch):
                 if alone and len(claimed.readers) >= self._n.mail.batch_size:
                     self._more()
                     alone = False
-                finished = self._send(claimed)
+                self._sent = self._send(claimed)
             else:
                 return self._finish()
 
-    def _settle_and_claim(self, finished: _Sent | None) -> ClaimedBatch | Unrendered | None:
+    def _next_due(self) -> datetime | None:
+        # Without the write lock: we are called with every post as well, whose lane would have to
+        # wait for it.
+        with self._n.db.read() as connection:
+            return outbox.next_due(connection, "mail")
+
+    def _is_due(self, due: datetime | None) -> bool:
+        return due is not None and due <= self._n.clock()
+
+    def _settle_and_claim(self) -> ClaimedBatch | Unrendered | None:
         """Write the last batch's outcome and take the next readers, with one commit for both."""
         n = self._n
         now = n.clock()
         with n.db.transaction() as connection:
-            if finished:
-                _record(n, connection, finished, now=now)
-            if not self._goes_on():
-                return None
-            retries.release_unknown(connection, now=now)
-            return self._claim(connection, now)
+            if self._sent:
+                _record(n, connection, self._sent, now=now)
+            claimed = None
+            if self._goes_on():
+                retries.release_unknown(connection, now=now)
+                claimed = self._claim(connection, now)
+        if self._sent:
+            self._sent = None
+            n.failpoint("mail.settled")
+        return claimed
 
     def _claim(self, connection: Connection, now: datetime) -> ClaimedBatch | Unrendered | None:
         """Take the next readers for the provider whose turn it is."""

@@ -18,6 +18,7 @@ from notifier.ports import Notifier
 from notifier.services import health
 from notifier.services.judging import judge
 from notifier.services.leases import LEASE
+from notifier.services.patience import write_patiently
 from notifier.services.reconciling import LOOK_LEASE, locate, look_at, look_into
 from notifier.store import outbox, posts, site
 from notifier.store.outbox import Lease
@@ -42,7 +43,9 @@ def _claim(n: Notifier, channel: str) -> ClaimedPost | datetime | None:
     with n.db.transaction() as connection:
         due = posts.find_due(connection, channel, now=now)
         if due is None:
-            unknown = posts.claim_unknown(connection, channel, now=now, until=now + LOOK_LEASE)
+            unknown = posts.claim_unknown(
+                connection, channel, node=n.node, now=now, until=now + LOOK_LEASE
+            )
             return unknown or outbox.next_due(connection, "post", channel)
         blocked_until = health.admit(connection, n, channel, now=now)
         if blocked_until is not None:
@@ -81,7 +84,8 @@ def deliver_post(n: Notifier, channel: str, post: ClaimedPost) -> None:
     now = n.clock()
     verdict, retry_at = judge(outcome, attempt=post.attempt, first_due=post.first_due, now=now)
     state, reference, reason = verdict
-    with n.db.transaction() as connection:
+
+    def write(connection: Connection) -> None:
         health.record(connection, n, channel, outcome, now=now, seconds=seconds)
         posts.settle_post(
             connection,
@@ -93,5 +97,7 @@ def deliver_post(n: Notifier, channel: str, post: ClaimedPost) -> None:
             look_at=look_at(n, channel, state, now),
             now=now,
         )
+
+    write_patiently(n, write)
     n.failpoint("post.settled")
     _log.info("post %s on %s: %s %s", post.id, channel, state, reason)

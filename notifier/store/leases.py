@@ -28,14 +28,23 @@ def give_up(
     (None: only an operator can settle it).
     """
 
-    def is_lost(table: Table) -> list[ColumnElement[bool]]:
+    def is_lost(table: Table) -> ColumnElement[bool]:
         owner = table.c.lease_owner
         gone = owner != node if alone else lost_owner(connection, table, node=node, now=now)
-        return [is_open(table), table.c.state == State.SENDING, owner.is_not(None), gone]
+        return owner.is_not(None) & gone
 
-    lost_posts = update(dispatches).where(*is_lost(dispatches))
+    def in_flight(table: Table) -> list[ColumnElement[bool]]:
+        return [is_open(table), table.c.state == State.SENDING, is_lost(table)]
+
+    # Who died while they looked into an unknown post leaves it to the next who looks.
+    connection.execute(
+        update(dispatches)
+        .where(dispatches.c.look_at.is_not(None), is_lost(dispatches))
+        .values(look_at=now, lease_owner=None, lease_until=None)
+    )
+    lost_posts = update(dispatches).where(*in_flight(dispatches))
     posts = connection.execute(lost_posts.values(_gone(now) | {"look_at": now})).rowcount
-    lost_batches = update(batches).where(*is_lost(batches))
+    lost_batches = update(batches).where(*in_flight(batches))
     found = connection.execute(
         lost_batches.values(_gone(now) | {"look_at": look_at_mail}).returning(
             batches.c.dispatch_id, batches.c.first_seq, batches.c.last_seq

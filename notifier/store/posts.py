@@ -89,11 +89,11 @@ _NEXT_UNKNOWN = (
 
 
 def claim_unknown(
-    connection: Connection, channel: str, *, now: datetime, until: datetime
+    connection: Connection, channel: str, *, node: str, now: datetime, until: datetime
 ) -> ClaimedPost | None:
     """Take the unknown post of this channel that should be looked into first.
 
-    It stays unknown. Who takes it again after `until` has a newer fence.
+    It stays unknown. Who takes it again after `until`, or because `node` died, has a newer fence.
     """
     dispatch_id = connection.scalars(_NEXT_UNKNOWN, {"channel": channel, "now": now}).one_or_none()
     if dispatch_id is None:
@@ -101,7 +101,7 @@ def claim_unknown(
     row = connection.execute(
         update(dispatches)
         .where(dispatches.c.id == dispatch_id)
-        .values(fence=dispatches.c.fence + 1, look_at=until)
+        .values(fence=dispatches.c.fence + 1, look_at=until, lease_owner=node, lease_until=until)
         .returning(
             dispatches.c.text, dispatches.c.attempt, dispatches.c.first_due, dispatches.c.fence
         )

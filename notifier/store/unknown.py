@@ -133,6 +133,8 @@ def settle_post(
             due_at=now,
             look_at=None,
             fence=dispatches.c.fence + 1,
+            lease_owner=None,
+            lease_until=None,
             settled_at=None if state is State.PLANNED else now,
         )
     )

@@ -191,3 +191,25 @@ def test_who_was_stopped_past_the_end_of_the_lease_does_not_send(
     run_posts(n, "x")
     assert latest_post(n, said).state == State.ACCEPTED
     assert len(posts.tried) == 1
+
+
+def test_who_dies_while_looking_leaves_it_to_the_next(
+    n: Notifier, posts: FakePosts, clock: FakeClock
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    class Deadly(FakePosts):
+        def find(self, text: str) -> Sent:
+            raise Killed(text)
+
+    said = lose_the_answer(n, posts, arrived=True)
+    clock.now += LOOK_AFTER
+    with pytest.raises(Killed):
+        run_posts(replace(n, node="dead", posts={"x": Deadly()}), "x")
+    run_posts(n, "x")
+    assert latest_post(n, said).state == State.UNKNOWN
+    recover(n, alone=True)
+    run_posts(n, "x")
+    assert latest_post(n, said).state == State.ACCEPTED
+    assert len(posts.tried) == 1
