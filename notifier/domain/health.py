@@ -35,6 +35,10 @@ _PROBE_POLL = timedelta(seconds=1)
 
 _SECOND = timedelta(seconds=1)
 
+# Nobody pays for more than a burst ahead. By how much more it may seem so, because the clocks of
+# two nodes differ; beyond that it was paid by a clock that was wrong, and means nothing.
+_CLOCKS_APART = timedelta(minutes=1)
+
 
 class Breaker(StrEnum):
     """Whether calls to an account go through."""
@@ -203,8 +207,12 @@ def admit(health: Health, *, now: datetime, rate: Rate | None, cost: int) -> Hea
 
 def _pay(health: Health, rate: Rate, cost: int, now: datetime) -> Health | datetime:
     """Generic cell rate algorithm (ITU-T I.371), with a burst of one second or one call."""
-    paid_until = max(health.paid_until or now, now) + rate.time_of(cost)
-    starts_at = paid_until - max(_SECOND, rate.time_of(cost))
+    burst = max(_SECOND, rate.time_of(cost))
+    begin = max(health.paid_until or now, now)
+    if begin > now + burst + _CLOCKS_APART:
+        begin = now
+    paid_until = begin + rate.time_of(cost)
+    starts_at = paid_until - burst
     return starts_at if starts_at > now else replace(health, paid_until=paid_until)
 
 

@@ -14,7 +14,7 @@ from notifier.domain.notice import Announcement, Duration, Notice, Over, expecte
 from notifier.domain.plan import Audience, Dispatch, MailTime, Skip, plan
 from notifier.domain.text import TITLE_MAX, Invalid, line
 from notifier.ports import Notifier
-from notifier.services.posting import deliver_post, take_idle_lanes
+from notifier.services.posting import deliver_post, give_back_lanes, take_idle_lanes
 from notifier.store import incidents, outbox, people
 from notifier.store.incidents import Incident, Update
 from notifier.store.outbox import Lease
@@ -249,10 +249,11 @@ def _publish(
         now=now,
     )
     said = announcement(n, incident, update, components)
+    leases = give_back_lanes(n, connection, order.leases, incident_id=incident.id, now=now)
     leaving: dict[str, ClaimedPost] = {}
     for dispatch in planned.dispatches:
         text = _post_text(n, dispatch, said)
-        lease = order.leases.get(dispatch.channel) if text else None
+        lease = leases.get(dispatch.channel) if text else None
         dispatch_id = outbox.add(
             connection,
             dispatch,

@@ -15,6 +15,15 @@ _log = logging.getLogger(__name__)
 #: late answer still counts), one that ends late only delays the word "unknown".
 LEASE = timedelta(minutes=5)
 
+# Others take our leases for lost `store.nodes.SILENT_AFTER` after we were last seen, which may have
+# been one beat before the claim, and then send themselves what was not.
+_START_WITHIN = timedelta(seconds=20)
+
+
+def is_too_late_to_start(n: Notifier, lease_until: datetime) -> bool:
+    """Whether we were stopped for so long after a claim that others may have taken it over."""
+    return n.clock() >= lease_until - LEASE + _START_WITHIN
+
 
 def recover(n: Notifier, *, alone: bool) -> tuple[int, int]:
     """Name what a dead claimant left in flight: it is unknown. (posts, batches).

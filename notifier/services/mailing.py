@@ -23,7 +23,7 @@ from notifier.ports import Notifier, PreparedMail
 from notifier.services import health
 from notifier.services.incidents import announcement
 from notifier.services.judging import Verdict, judge
-from notifier.services.leases import LEASE, look_at_mail
+from notifier.services.leases import LEASE, is_too_late_to_start, look_at_mail
 from notifier.services.unsubscribing import unsubscribe_links
 from notifier.store import fanout, finishing, incidents, ledger, outbox, people, retries
 from notifier.store.batches import Claim, ClaimedBatch, Unrendered
@@ -33,11 +33,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A batch, what the provider said to it, and after how long."""
+    """A batch, what the provider said to it, and after how long; None: no call was made."""
 
     batch: ClaimedBatch
     outcome: BatchOutcome
-    seconds: float
+    seconds: float | None
 
 
 class MailRun:
@@ -65,6 +65,9 @@ class MailRun:
         #: When a provider may be asked again, where none may now.
         self._blocked_until: datetime | None = None
         self._prepared: OrderedDict[tuple[str, int], PreparedMail] = OrderedDict()
+        #: Where the next readers are looked for first: those to be told for the first time and
+        #: those to be tried again take turns, so that no mail waits behind another one's retries.
+        self._turns = [retries.claim_retry, fanout.claim_page]
 
     def run(self) -> datetime | None:
         """Send every mail that is due; when the next one will be, if any waits."""
@@ -96,16 +99,18 @@ class MailRun:
         """Write the last batch's outcome and take the next readers, with one commit for both."""
         n = self._n
         now = n.clock()
+        found = None
         with n.db.transaction() as connection:
             if self._sent:
-                _record(n, connection, self._sent, now=now)
-            claimed = None
-            if self._goes_on():
-                retries.release_unknown(connection, now=now)
-                claimed = self._claim(connection, now)
+                found = _record(n, connection, self._sent, now=now)
+            claimed = self._claim(connection, now) if self._goes_on() else None
         if self._sent:
-            self._sent = None
+            settled, self._sent = self._sent, None
             n.failpoint("mail.settled")
+            if found is State.UNKNOWN:
+                # In a transaction of its own, because a claim holds what may wait for this.
+                with n.db.transaction() as connection:
+                    finishing.reopen(connection, settled.batch.dispatch_id)
         return claimed
 
     def _claim(self, connection: Connection, now: datetime) -> ClaimedBatch | Unrendered | None:
@@ -115,9 +120,12 @@ class MailRun:
         self._blocked_until = provider if isinstance(provider, datetime) else None
         if isinstance(provider, datetime):
             return None
+        retries.release_unknown(connection, now=now)
         size = health.page_size(n, provider)
         claim = Claim(n.node, provider.name, size, now, now + LEASE)
-        claimed = retries.claim_retry(connection, claim) or fanout.claim_page(connection, claim)
+        self._turns.reverse()
+        first, second = self._turns
+        claimed = first(connection, claim) or second(connection, claim)
         if not isinstance(claimed, ClaimedBatch):
             health.release(connection, n, provider.name, now=now, cost=size)
         return claimed
@@ -155,15 +163,19 @@ class MailRun:
                 mail=mail,
             )
 
-    def _send(self, batch: ClaimedBatch) -> _Sent | None:
-        """Send a batch whose claim is committed; None when that would be too late."""
-        recipients = _recipients(self._n, batch)
-        prepared = self._prepare(batch.channel, batch.message_id)
+    def _send(self, batch: ClaimedBatch) -> _Sent:
+        """Send a batch whose claim is committed."""
+        try:
+            recipients = _recipients(self._n, batch)
+            prepared = self._prepare(batch.channel, batch.message_id)
+        except Exception as error:
+            # Whatever it was: these readers got nothing, and must not be taken for unknown.
+            _log.exception("batch %s could not be made ready", batch.id)
+            return _not_sent(batch, f"it could not be made ready: {type(error).__name__}")
         self._n.failpoint("mail.claimed")
-        if self._n.clock() >= batch.lease_until:
-            # We were stopped for so long that others take us for dead and the batch for unknown.
-            _log.warning("batch %s is not sent: its lease is over", batch.id)
-            return None
+        if is_too_late_to_start(self._n, batch.lease_until):
+            _log.warning("batch %s waits again: we were stopped before the call", batch.id)
+            return _not_sent(batch, "its sender was stopped before the call")
         begun = monotonic()
         outcome = prepared.send(recipients)
         seconds = monotonic() - begun
@@ -184,6 +196,10 @@ class MailRun:
         return prepared
 
 
+def _not_sent(batch: ClaimedBatch, reason: str) -> _Sent:
+    return _Sent(batch, BatchOutcome(Retry(reason)), seconds=None)
+
+
 def _recipients(n: Notifier, batch: ClaimedBatch) -> list[Recipient]:
     link = unsubscribe_links(n)
     dispatch_id = batch.dispatch_id
@@ -197,17 +213,10 @@ def _recipients(n: Notifier, batch: ClaimedBatch) -> list[Recipient]:
     return [reader._replace(return_path=sign(reader.delivery_id)) for reader in told]
 
 
-def _record(n: Notifier, connection: Connection, sent: _Sent, *, now: datetime) -> None:
+def _record(n: Notifier, connection: Connection, sent: _Sent, *, now: datetime) -> State | None:
+    """Write what became of a batch; the state it was found in, None when somebody else has it."""
     batch, outcome = sent.batch, sent.outcome
-    health.record(
-        connection,
-        n,
-        batch.channel,
-        outcome.rest,
-        now=now,
-        seconds=sent.seconds,
-        cost=len(batch.readers),
-    )
+    _record_health(n, connection, sent, now)
     retry_times: list[datetime] = []
 
     def settle(one: Outcome) -> Verdict:
@@ -219,7 +228,7 @@ def _record(n: Notifier, connection: Connection, sent: _Sent, *, now: datetime) 
     rest = settle(_for_either(n, outcome.rest))
     each = {batch.readers[i].seq: settle(one) for i, one in outcome.each.items()}
     states = {state for state, _, _ in (rest, *each.values())}
-    written = ledger.mark(
+    found = ledger.mark(
         connection,
         batch,
         rest=rest,
@@ -228,10 +237,20 @@ def _record(n: Notifier, connection: Connection, sent: _Sent, *, now: datetime) 
         look_at=look_at_mail(n, now) if State.UNKNOWN in states else None,
         now=now,
     )
-    if not written:
+    if found is None:
         _log.warning("batch %s was taken by another worker; its outcome is not written", batch.id)
     elif retry_times and outbox.is_replaced(connection, batch.dispatch_id):
         retries.drop_replaced(connection, batch.dispatch_id, now=now)
+    return found
+
+
+def _record_health(n: Notifier, connection: Connection, sent: _Sent, now: datetime) -> None:
+    channel, cost = sent.batch.channel, len(sent.batch.readers)
+    if sent.seconds is None:
+        health.release(connection, n, channel, now=now, cost=cost)
+        return
+    seconds = sent.seconds
+    health.record(connection, n, channel, sent.outcome.rest, now=now, seconds=seconds, cost=cost)
 
 
 def _for_either(n: Notifier, outcome: Outcome) -> Outcome:

@@ -8,16 +8,17 @@ that is an outcome.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from time import monotonic
 
 from sqlalchemy import Connection
 
-from notifier.domain.delivery import Repeated
+from notifier.domain.delivery import Outcome, Repeated, Retry
 from notifier.ports import Notifier
 from notifier.services import health
 from notifier.services.judging import judge
-from notifier.services.leases import LEASE
+from notifier.services.leases import LEASE, is_too_late_to_start
 from notifier.services.patience import write_patiently
 from notifier.services.reconciling import LOOK_LEASE, locate, look_at, look_into
 from notifier.store import outbox, posts, site
@@ -50,7 +51,11 @@ def _claim(n: Notifier, channel: str) -> ClaimedPost | datetime | None:
         blocked_until = health.admit(connection, n, channel, now=now)
         if blocked_until is not None:
             return blocked_until
-        return posts.claim_post(connection, due, node=n.node, lease_until=now + LEASE)
+        post = posts.claim_post(connection, channel, node=n.node, now=now, until=now + LEASE)
+        if post is None:  # another node was faster
+            health.release(connection, n, channel, now=now)
+            return outbox.next_due(connection, "post", channel)
+        return post
 
 
 def take_idle_lanes(n: Notifier, connection: Connection, *, now: datetime) -> dict[str, Lease]:
@@ -68,25 +73,36 @@ def take_idle_lanes(n: Notifier, connection: Connection, *, now: datetime) -> di
     return {name: lease for name in idle if health.admit(connection, n, name, now=now) is None}
 
 
+def give_back_lanes(
+    n: Notifier,
+    connection: Connection,
+    leases: Mapping[str, Lease],
+    *,
+    incident_id: int,
+    now: datetime,
+) -> dict[str, Lease]:
+    """The leases that hold: not where something older of this incident is in flight."""
+    if not leases:
+        return {}
+    busy = posts.channels_in_flight(connection, incident_id)
+    for name in leases:
+        if name in busy:
+            health.release(connection, n, name, now=now)
+    return {name: lease for name, lease in leases.items() if name not in busy}
+
+
 def deliver_post(n: Notifier, channel: str, post: ClaimedPost) -> None:
     """Send a post whose claim is committed, and write down what became of it."""
-    n.failpoint("post.claimed")
-    if n.clock() >= post.lease_until:
-        # We were stopped for so long that others take us for dead and look into it themselves.
-        _log.warning("post %s on %s is not sent: its lease is over", post.id, channel)
-        return
-    begun = monotonic()
-    outcome = n.posts[channel].send(post.text)
-    seconds = monotonic() - begun
-    if isinstance(outcome, Repeated):
-        outcome = locate(n, channel, post.text, outcome)
-    n.failpoint("post.answered")
+    outcome, seconds = _call(n, channel, post)
     now = n.clock()
     verdict, retry_at = judge(outcome, attempt=post.attempt, first_due=post.first_due, now=now)
     state, reference, reason = verdict
 
     def write(connection: Connection) -> None:
-        health.record(connection, n, channel, outcome, now=now, seconds=seconds)
+        if seconds is None:
+            health.release(connection, n, channel, now=now)
+        else:
+            health.record(connection, n, channel, outcome, now=now, seconds=seconds)
         posts.settle_post(
             connection,
             post,
@@ -101,3 +117,17 @@ def deliver_post(n: Notifier, channel: str, post: ClaimedPost) -> None:
     write_patiently(n, write)
     n.failpoint("post.settled")
     _log.info("post %s on %s: %s %s", post.id, channel, state, reason)
+
+
+def _call(n: Notifier, channel: str, post: ClaimedPost) -> tuple[Outcome, float | None]:
+    """What became of the call, and how long it took; None when it was not made."""
+    n.failpoint("post.claimed")
+    if is_too_late_to_start(n, post.lease_until):
+        return Retry("its sender was stopped before the call"), None
+    begun = monotonic()
+    outcome = n.posts[channel].send(post.text)
+    seconds = monotonic() - begun
+    if isinstance(outcome, Repeated):
+        outcome = locate(n, channel, post.text, outcome)
+    n.failpoint("post.answered")
+    return outcome, seconds

@@ -198,7 +198,7 @@ def _write_down(readers: Select[Any]) -> Any:
     """Into the ledger, without those who are in it. SQLite takes PostgreSQL's words for it."""
     columns = ["dispatch_id", "seq", "customer_id", "address", "name", "state"]
     rows = postgresql.insert(deliveries).from_select(columns, readers, include_defaults=False)
-    return rows.on_conflict_do_nothing(index_elements=["customer_id", "dispatch_id"])
+    return rows.on_conflict_do_nothing(index_elements=["dispatch_id", "customer_id"])
 
 
 # A statement that reads the table it writes goes by way of a temporary table in SQLite, which

@@ -26,27 +26,39 @@ _LUCK = {
 _ENDING = (dispatches.c.id, dispatches.c.replaced, dispatches.c.reason)
 
 
-def finish_done(connection: Connection, *, now: datetime) -> list[int]:
-    """Settle the mail dispatches that have no reader left; their incidents' ids."""
+def finish_done(connection: Connection, *, now: datetime) -> None:
+    """Settle the mail dispatches that have no reader left.
+
+    Whom somebody else is at is left to them: two who settle each other's in another order would
+    wait for each other, and what one saw before the other's commit may not be true any more.
+    """
     open_batches = select(1).where(
         batches.c.dispatch_id == dispatches.c.id,
         is_open(batches),
     )
-    done = connection.execute(
-        select(*_ENDING, dispatches.c.incident_id).where(
-            dispatches.c.lane == "mail",
-            is_open(dispatches),
-            dispatches.c.exhausted,
-            ~open_batches.exists(),
-        )
-    ).all()
-    for row in done:
-        connection.execute(
-            update(dispatches)
-            .where(dispatches.c.id == row.id)
-            .values(state=_best_state(connection, row), settled_at=now)
-        )
-    return [row.incident_id for row in done]
+    done = select(*_ENDING).where(
+        dispatches.c.lane == "mail",
+        is_open(dispatches),
+        dispatches.c.exhausted,
+        ~open_batches.exists(),
+    )
+    for row in connection.execute(done.with_for_update(skip_locked=True)).all():
+        again = done.where(dispatches.c.id == row.id)  # now that nobody else can settle it
+        if connection.execute(again).first():
+            connection.execute(
+                update(dispatches)
+                .where(dispatches.c.id == row.id)
+                .values(state=_best_state(connection, row), settled_at=now)
+            )
+
+
+def reopen(connection: Connection, dispatch_id: int) -> None:
+    """Have a mail settled anew: an answer came for readers who were given up for unknown."""
+    connection.execute(
+        update(dispatches)
+        .where(dispatches.c.id == dispatch_id, ~is_open(dispatches))
+        .values(state=State.SENDING, settled_at=None)
+    )
 
 
 def refresh(connection: Connection, dispatch_id: int) -> None:

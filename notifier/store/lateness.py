@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, exists, func, update
 
 from notifier.domain.delivery import USEFUL_FOR, State
-from notifier.store.schema import batches, deliveries, dispatches, is_open
+from notifier.store import retries
+from notifier.store.schema import batches, dispatches, is_open
 
 _REASON = "given up, too late to be of use"
 
@@ -40,7 +41,7 @@ def give_up_late(connection: Connection, *, now: datetime) -> int:
         .returning(dispatches.c.id)
     ).all()
     for dispatch_id in halfway:
-        _give_up_retries(connection, dispatch_id, now)
+        retries.drop_waiting(connection, dispatch_id, State.REJECTED, _REASON, now=now)
     return waiting + len(halfway)
 
 
@@ -49,21 +50,4 @@ def _has_retries() -> ColumnElement[bool]:
         batches.c.dispatch_id == dispatches.c.id,
         is_open(batches),
         batches.c.state == State.PLANNED,
-    )
-
-
-def _give_up_retries(connection: Connection, dispatch_id: int, now: datetime) -> None:
-    waiting = (batches.c.dispatch_id == dispatch_id, batches.c.state == State.PLANNED)
-    mine = deliveries.c.seq.between(batches.c.first_seq, batches.c.last_seq)
-    connection.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.dispatch_id == dispatch_id,
-            deliveries.c.state == State.PLANNED,
-            exists().where(*waiting, mine),
-        )
-        .values(state=State.REJECTED, reason=_REASON)
-    )
-    connection.execute(
-        update(batches).where(*waiting).values(state=State.REJECTED, reason=_REASON, settled_at=now)
     )

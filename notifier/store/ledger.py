@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -49,20 +49,14 @@ _IN_FLIGHT = [State.SENDING, State.UNKNOWN]
 _SETTLE_BATCH = update(batches).where(
     batches.c.id == bindparam("batch"),
     batches.c.fence == bindparam("our_fence"),
-    batches.c.state.in_(_IN_FLIGHT),
+    batches.c.state == bindparam("found"),
 )
 
+# Whom an event has moved on meanwhile stays there.
 _MARK_READERS = update(deliveries).where(
     deliveries.c.dispatch_id == bindparam("dispatch"),
     deliveries.c.seq.between(bindparam("first"), bindparam("last")),
     deliveries.c.state.in_(_IN_FLIGHT),
-)
-
-# Whom an event has moved on meanwhile stays there.
-_MARK_READER = update(deliveries).where(
-    deliveries.c.dispatch_id == bindparam("dispatch"),
-    deliveries.c.seq == bindparam("at_seq"),
-    deliveries.c.state.in_(_IN_FLIGHT) | (deliveries.c.state == bindparam("as_the_rest")),
 )
 
 
@@ -75,8 +69,10 @@ def mark(
     retry_at: datetime | None,
     look_at: datetime | None,
     now: datetime,
-) -> bool:
-    """Write what became of a batch; False when its fence is old.
+) -> State | None:
+    """Write what became of a batch; the state it was found in, None when its fence is old.
+
+    A batch that was given up for unknown is found so, and its dispatch may be settled already.
 
     `rest` and `each` (by seq) are (state, reference, reason). With `retry_at`, the readers
     whose state is `planned` are tried again then; with `look_at`, those who are `unknown` are
@@ -96,38 +92,53 @@ def mark(
     }
     if look_at:  # else it keeps the time of those who were unknown before
         outcome["look_at"] = look_at
-    if connection.execute(_SETTLE_BATCH, outcome).rowcount != 1:
-        return False
+    found = _settle_batch(connection, outcome)
+    if found is None:
+        return None
     told: dict[str, Any] = {"state": state, "reason": reason or None}
     if retry_at:
         # The next call will have a reference of its own, and the batch keeps the last one.
         told["reference"] = reference
-    for first, last in _ranges(batch):
+    for first, last in _ranges(batch, each):
         place = {"dispatch": batch.dispatch_id, "first": first, "last": last}
         connection.execute(_MARK_READERS, place | told)
     for seq, (its_state, its_reference, its_reason) in each.items():
         connection.execute(
-            _MARK_READER,
+            _MARK_READERS,
             {
                 "dispatch": batch.dispatch_id,
-                "at_seq": seq,
-                "as_the_rest": state,
+                "first": seq,
+                "last": seq,
                 "state": its_state,
                 "reference": its_reference,
                 "reason": its_reason or None,
             },
         )
-    return True
+    return found
 
 
-def _ranges(batch: ClaimedBatch) -> list[tuple[int, int]]:
-    """The ranges of `seq` in which there is nobody but the readers of this call.
+def _settle_batch(connection: Connection, outcome: Mapping[str, Any]) -> State | None:
+    for found in _IN_FLIGHT:
+        if connection.execute(_SETTLE_BATCH, {**outcome, "found": found}).rowcount == 1:
+            return found
+    return None
+
+
+def _ranges(batch: ClaimedBatch, each: Collection[int]) -> Iterator[tuple[int, int]]:
+    """The ranges of `seq` in which there is nobody but the rest of this call.
 
     Of a batch that is retried, others stand in between who were not in this call.
     """
-    if batch.attempt == 1:
-        return [(batch.readers[0].seq, batch.readers[-1].seq)]
-    return [(reader.seq, reader.seq) for reader in batch.readers]
+    if batch.attempt > 1:
+        yield from ((r.seq, r.seq) for r in batch.readers if r.seq not in each)
+        return
+    first, last = batch.readers[0].seq, batch.readers[-1].seq
+    for seq in sorted(each):
+        if first < seq:
+            yield first, seq - 1
+        first = seq + 1
+    if first <= last:
+        yield first, last
 
 
 def count_states(connection: Connection, dispatch_id: int) -> dict[State, int]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, select, update
+from sqlalchemy import Connection, Select, bindparam, case, exists, select, update
 
 from notifier.domain.delivery import State
+from notifier.store.metadata import Instant
 from notifier.store.schema import dispatches, is_open
 from notifier.store.site import is_paused
 
@@ -26,25 +27,36 @@ class ClaimedPost:
     is_unknown: bool = False
 
 
+_older = dispatches.alias("older")
+
+# Another node may be making its call; ours could be faster, and the older words be read last.
+_IS_BEHIND_OLDER = exists().where(
+    _older.c.incident_id == dispatches.c.incident_id,
+    _older.c.channel == dispatches.c.channel,
+    _older.c.id < dispatches.c.id,
+    _older.c.state == State.SENDING,
+)
+
 # Built once, like those of store/incidents.py: they stand between the press and the post.
-_NEXT_POST = (
+_NEXT_POST: Select[int] = (
     select(dispatches.c.id)
     .where(
         dispatches.c.lane == "post",
-        dispatches.c.channel == bindparam("channel"),
+        dispatches.c.channel == bindparam("to_channel"),
         is_open(dispatches),
         dispatches.c.state == State.PLANNED,
-        dispatches.c.due_at <= bindparam("now"),
+        dispatches.c.due_at <= bindparam("now", type_=Instant),
         ~is_paused(),
+        ~_IS_BEHIND_OLDER,
     )
     .order_by(dispatches.c.priority.desc(), dispatches.c.id)
     .limit(1)
-    .with_for_update(skip_locked=True)
+    .correlate(None)  # with the UPDATE of the same table around it
 )
 
 _CLAIM_POST = (
     update(dispatches)
-    .where(dispatches.c.id == bindparam("post"))
+    .where(dispatches.c.id == _NEXT_POST.with_for_update(skip_locked=True).scalar_subquery())
     .values(
         state=State.SENDING,
         attempt=dispatches.c.attempt + 1,
@@ -52,25 +64,44 @@ _CLAIM_POST = (
         lease_owner=bindparam("node"),
         lease_until=bindparam("until"),
     )
-    .returning(dispatches.c.text, dispatches.c.attempt, dispatches.c.first_due, dispatches.c.fence)
+    .returning(
+        dispatches.c.id,
+        dispatches.c.text,
+        dispatches.c.attempt,
+        dispatches.c.first_due,
+        dispatches.c.fence,
+    )
 )
 
 
 def find_due(connection: Connection, channel: str, *, now: datetime) -> int | None:
-    """The post of this channel that should leave first, which nobody else takes until we commit.
+    """The post of this channel that should leave first; None when none is due.
 
-    None when none is due.
+    One waits for its time, for the end of a pause, and for an older one of its incident that is in
+    flight.
     """
-    return connection.scalars(_NEXT_POST, {"channel": channel, "now": now}).one_or_none()
+    return connection.scalars(_NEXT_POST, {"to_channel": channel, "now": now}).one_or_none()
 
 
 def claim_post(
-    connection: Connection, dispatch_id: int, *, node: str, lease_until: datetime
-) -> ClaimedPost:
-    """Take the post that was found to be due."""
-    taken = {"post": dispatch_id, "node": node, "until": lease_until}
-    row = connection.execute(_CLAIM_POST, taken).one()
-    return ClaimedPost(dispatch_id, row.text, row.attempt, row.first_due, row.fence, lease_until)
+    connection: Connection, channel: str, *, node: str, now: datetime, until: datetime
+) -> ClaimedPost | None:
+    """Take the post that `find_due` finds; None when others have taken all of them."""
+    taken = {"to_channel": channel, "node": node, "now": now, "until": until}
+    row = connection.execute(_CLAIM_POST, taken).one_or_none()
+    if row is None:
+        return None
+    return ClaimedPost(row.id, row.text, row.attempt, row.first_due, row.fence, until)
+
+
+def channels_in_flight(connection: Connection, incident_id: int) -> set[str]:
+    """The channels on which a post of this incident is being sent."""
+    flying = select(dispatches.c.channel).where(
+        dispatches.c.incident_id == incident_id,
+        dispatches.c.lane == "post",
+        dispatches.c.state == State.SENDING,
+    )
+    return set(connection.scalars(flying))
 
 
 _NEXT_UNKNOWN = (

@@ -6,7 +6,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, insert, select, update
 
 from notifier.domain.delivery import State
 from notifier.domain.plan import Reason
@@ -18,7 +18,7 @@ from notifier.store.suppressions import is_suppressed
 
 # Built once, because it is asked before each page.
 _NEXT_RETRY = (
-    select(batches, dispatches.c.first_due)
+    select(batches, dispatches.c.first_due, dispatches.c.replaced)
     .join(dispatches)
     .where(
         is_open(batches),
@@ -35,6 +35,9 @@ _NEXT_RETRY = (
 def claim_retry(connection: Connection, claim: Claim) -> ClaimedBatch | None:
     """Take the batch that should be tried again first, whichever provider had it before."""
     while (row := connection.execute(_NEXT_RETRY, {"now": claim.now}).one_or_none()) is not None:
+        if row.replaced:  # it was refused in the moment in which the newer update was published
+            drop_replaced(connection, row.dispatch_id, now=claim.now)
+            continue
         _drop_unreachable(connection, row, claim.now)
         if taken := _take(connection, row, claim):
             return taken
@@ -94,11 +97,14 @@ def _waiting(row: Row[Any]) -> list[Any]:
 
 
 def _drop_unreachable(connection: Connection, row: Row[Any], now: datetime) -> None:
-    """Do not mail again who has unsubscribed, or whose address was suppressed, since."""
+    """Do not mail again who has unsubscribed, or whose address was suppressed, since.
+
+    That is the address in the ledger, whatever the customer's is by now.
+    """
     unwilling = exists().where(
         customers.c.id == deliveries.c.customer_id,
         customers.c.unsubscribed_at.is_not(None) | is_suppressed(customers.c.email_key),
-    )
+    ) | is_suppressed(func.lower(deliveries.c.address))
     connection.execute(
         update(deliveries)
         .where(*_waiting(row), unwilling)
@@ -114,7 +120,15 @@ def _split(connection: Connection, row: Row[Any], at: int) -> int:
     """
     rest = {
         name: getattr(row, name)
-        for name in ("dispatch_id", "message_id", "last_seq", "channel", "attempt", "due_at")
+        for name in (
+            "dispatch_id",
+            "message_id",
+            "last_seq",
+            "channel",
+            "attempt",
+            "due_at",
+            "look_at",
+        )
     }
     connection.execute(
         insert(batches).values(
@@ -160,6 +174,7 @@ def send_again(
     connection: Connection, dispatch_id: int, first_seq: int, last_seq: int, *, now: datetime
 ) -> int:
     """Plan the unknown readers between two `seq` of a mail anew; how many they are."""
+    lock_batches(connection, dispatch_id, first_seq, last_seq)
     in_flight = exists().where(
         batches.c.dispatch_id == dispatch_id,
         batches.c.state == State.SENDING,
@@ -194,23 +209,45 @@ def send_again(
     return unknown
 
 
+def lock_batches(connection: Connection, dispatch_id: int, first_seq: int, last_seq: int) -> None:
+    """Let nobody else change the batches between two `seq` of a mail until we commit.
+
+    Everybody takes a batch and then its readers, so that no two wait for each other.
+    """
+    mine = (
+        batches.c.dispatch_id == dispatch_id,
+        batches.c.first_seq <= last_seq,
+        batches.c.last_seq >= first_seq,
+    )
+    query = select(batches.c.id).where(*mine).order_by(batches.c.id)
+    connection.execute(query.with_for_update()).all()
+
+
 def drop_replaced(connection: Connection, dispatch_id: int, *, now: datetime) -> None:
     """Do not try again what a newer update has replaced."""
-    connection.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.dispatch_id == dispatch_id,
-            deliveries.c.state == State.PLANNED,
-            exists().where(
-                batches.c.dispatch_id == dispatch_id,
-                batches.c.state == State.PLANNED,
-                deliveries.c.seq.between(batches.c.first_seq, batches.c.last_seq),
-            ),
-        )
-        .values(state=State.SUPERSEDED, reason=Reason.REPLACED)
-    )
-    connection.execute(
+    drop_waiting(connection, dispatch_id, State.SUPERSEDED, Reason.REPLACED, now=now)
+
+
+def drop_waiting(
+    connection: Connection, dispatch_id: int, state: State, reason: str, *, now: datetime
+) -> None:
+    """Let the readers of a mail who wait for another try end as `state`."""
+    # The batches first: see `lock_batches`.
+    dropped = connection.execute(
         update(batches)
-        .where(batches.c.dispatch_id == dispatch_id, batches.c.state == State.PLANNED)
-        .values(state=State.SUPERSEDED, reason=Reason.REPLACED, settled_at=now)
-    )
+        .where(
+            batches.c.dispatch_id == dispatch_id, is_open(batches), batches.c.state == State.PLANNED
+        )
+        .values(state=state, reason=reason, settled_at=now)
+        .returning(batches.c.first_seq, batches.c.last_seq)
+    ).all()
+    for first, last in dropped:
+        connection.execute(
+            update(deliveries)
+            .where(
+                deliveries.c.dispatch_id == dispatch_id,
+                deliveries.c.seq.between(first, last),
+                deliveries.c.state == State.PLANNED,
+            )
+            .values(state=state, reason=reason)
+        )

@@ -238,8 +238,9 @@ deliveries = Table(
     Column("reference", Text),
     Column("reason", Text),
     PrimaryKeyConstraint("dispatch_id", "seq"),
-    # No second mail of one dispatch to one customer; and a customer's own history.
-    Index("uq_deliveries_customer", "customer_id", "dispatch_id", unique=True),
+    # No second mail of one dispatch to one customer. The dispatch comes first: a page of readers
+    # then writes to one place of the index, however long each customer's own history is.
+    Index("uq_deliveries_customer", "dispatch_id", "customer_id", unique=True),
     # What is unknown is listed for the operator until somebody or something settles it.
     Index(
         "ix_deliveries_unknown",

@@ -151,13 +151,14 @@ def settle_readers(
 ) -> int:
     """Settle the unknown readers of a mail, or plan them anew; how many they were."""
     chosen = [deliveries.c.dispatch_id == dispatch_id, _UNKNOWN_READER]
+    first, last = connection.execute(
+        select(func.min(deliveries.c.seq), func.max(deliveries.c.seq)).where(*chosen)
+    ).one()
+    if first is None:
+        return 0
     if state is State.PLANNED:
-        first, last = connection.execute(
-            select(func.min(deliveries.c.seq), func.max(deliveries.c.seq)).where(*chosen)
-        ).one()
-        if first is None:
-            return 0
         return retries.send_again(connection, dispatch_id, first, last, now=now)
+    retries.lock_batches(connection, dispatch_id, first, last)
     settled = connection.execute(
         update(deliveries).where(*chosen).values(state=state, reason=reason)
     ).rowcount

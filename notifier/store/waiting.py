@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, exists, func, or_, select, update
 
 from notifier.domain.delivery import State
-from notifier.store import finishing
-from notifier.store.schema import batches, deliveries, dispatches, is_open
+from notifier.store import finishing, retries
+from notifier.store.schema import batches, dispatches, is_open
 
 _WAITING_BATCH = (
     batches.c.dispatch_id == dispatches.c.id,
@@ -41,39 +40,17 @@ def cancel_waiting(connection: Connection, *, reason: str, now: datetime) -> int
         .values(exhausted=True, reason=reason)
         .returning(dispatches.c.id)
     ).all()
-    _cancel_readers(connection, begun, reason=reason, now=now)
+    for dispatch_id in begun:
+        retries.drop_waiting(connection, dispatch_id, State.CANCELLED, reason, now=now)
     waiting = connection.execute(
         update(dispatches)
         .where(is_open(dispatches), dispatches.c.state == State.PLANNED)
         .values(state=State.CANCELLED, reason=reason, settled_at=now)
     ).rowcount
     connection.execute(update(dispatches).where(is_open(dispatches)).values(replaced=True))
-    for table in (dispatches, batches):
-        looked_into = update(table).where(table.c.look_at.is_not(None))
-        connection.execute(looked_into.values(look_at=None))
+    # A look that is under way may not plan anew what it does not find: its fence is old.
+    looked_into = update(dispatches).where(dispatches.c.look_at.is_not(None))
+    connection.execute(looked_into.values(look_at=None, fence=dispatches.c.fence + 1))
+    connection.execute(update(batches).where(batches.c.look_at.is_not(None)).values(look_at=None))
     finishing.finish_done(connection, now=now)
     return waiting + len(begun)
-
-
-def _cancel_readers(
-    connection: Connection, dispatch_ids: Sequence[int], *, reason: str, now: datetime
-) -> None:
-    """Do not try the readers of these mails again."""
-    for dispatch_id in dispatch_ids:
-        waiting = [batches.c.dispatch_id == dispatch_id, batches.c.state == State.PLANNED]
-        connection.execute(
-            update(deliveries)
-            .where(
-                deliveries.c.dispatch_id == dispatch_id,
-                deliveries.c.state == State.PLANNED,
-                exists().where(
-                    *waiting, deliveries.c.seq.between(batches.c.first_seq, batches.c.last_seq)
-                ),
-            )
-            .values(state=State.CANCELLED, reason=reason)
-        )
-        connection.execute(
-            update(batches)
-            .where(*waiting)
-            .values(state=State.CANCELLED, reason=reason, settled_at=now)
-        )

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 
-from tests.bench import mail_api, mail_smtp, posts, workers
+from tests.bench import growth, mail_api, mail_smtp, posts, workers
 from tests.bench.report import Row, print_table, write_json
 from tests.bench.workshop import FULL, QUICK, Sizes, Workshop, open_workshop, say
 
@@ -22,6 +22,7 @@ _MEASUREMENTS: dict[str, Callable[[Workshop], Iterator[Row]]] = {
     "smtp": mail_smtp.measure,
     "memory": mail_api.measure_memory,
     "workers": workers.measure,
+    "growth": growth.measure,
 }
 
 

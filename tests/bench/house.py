@@ -6,6 +6,7 @@ import os
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from notifier.app import build, load_settings
 from notifier.domain.incident import Severity
@@ -46,8 +47,15 @@ def open_notifier(
 
     `peer` is the provider's address; `mail` takes the place of the provider's channel.
     """
-    environ = environment(f"sqlite:///{database}", provider=provider, peer=peer)
-    return build(load_settings(environ=environ, path=Path(os.devnull)), mail=mail)
+    return open_at(f"sqlite:///{database}", provider=provider, peer=peer, mail=mail)
+
+
+def open_at(
+    url: str, *, provider: str = "sendgrid", peer: str = "", queue: str = "embedded", **parts: Any
+) -> Notifier:
+    """The same on the database at `url`; `parts` take the place of real ones."""
+    environ = environment(url, provider=provider, peer=peer, queue=queue)
+    return build(load_settings(environ=environ, path=Path(os.devnull)), **parts)
 
 
 def environment(

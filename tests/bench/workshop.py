@@ -37,6 +37,11 @@ class Sizes:
     peer_letters: int
     few: int
     many: int
+    #: Mails that a ledger holds already, and the customers who got them.
+    old_mails: int
+    old_customers: int
+    #: Of each comparison of a small database with a large one.
+    growth_rounds: int
 
 
 FULL = Sizes(
@@ -47,6 +52,9 @@ FULL = Sizes(
     peer_letters=4_000,
     few=10_000,
     many=1_000_000,
+    old_mails=10_000_000,
+    old_customers=200_000,
+    growth_rounds=3,
 )
 QUICK = Sizes(
     rounds=3,
@@ -56,6 +64,9 @@ QUICK = Sizes(
     peer_letters=500,
     few=10_000,
     many=100_000,
+    old_mails=500_000,
+    old_customers=50_000,
+    growth_rounds=1,
 )
 
 

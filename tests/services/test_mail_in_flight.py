@@ -123,19 +123,3 @@ def test_a_late_answer_for_a_batch_is_the_truth(
         said = declare(n)
         run(n)
         assert states(n, said) == expected
-
-
-def test_who_was_stopped_past_the_end_of_the_lease_does_not_send(
-    n: Notifier, add_customers: Any, mail: FakeMail, clock: FakeClock
-) -> None:
-    def stop(step: str) -> None:
-        if step == "mail.claimed":
-            clock.now += LEASE
-
-    add_customers(3)
-    said = declare(n)
-    run(replace(n, failpoint=stop))
-    assert mail.sent == []
-    clock.move(seconds=1)
-    assert recover(n, alone=False) == (0, 1)
-    assert states(n, said) == {State.UNKNOWN: 3}

@@ -15,10 +15,12 @@ from notifier.domain.health import Rate
 from notifier.domain.incident import Status
 from notifier.ports import NoDoorbell, Notifier
 from notifier.services import audience, health, pausing
+from notifier.services.leases import recover
 from notifier.services.posting import run_posts
 from notifier.services.reconciling import LOOK_AFTER
 from notifier.services.reports import report
 from notifier.store import outbox
+from notifier.store.nodes import SILENT_AFTER
 from tests.fakes import FakeClock, FakePosts
 from tests.services.saying import declare, latest_post, say
 
@@ -80,42 +82,57 @@ def test_two_updates_are_posted_in_their_order_whoever_is_handed_over_first(
 
 
 def test_an_update_that_is_not_handed_over_costs_the_channel_nothing(
-    n: Notifier, handing: Notifier, hands: Hands, posts: FakePosts, clock: FakeClock
+    n: Notifier, handing: Notifier, hands: Hands, posts: FakePosts
 ) -> None:
-    posts.rate = Rate(2, timedelta(minutes=15))
+    posts.rate = Rate(2, timedelta(seconds=1))
     said = declare(handing)
-    clock.move(minutes=8)
     say(handing, said, Status.IDENTIFIED)
     hands.work.pop()()
     run_posts(n, "x")
     assert len(posts.sent) == 2
 
 
-def test_another_incident_does_not_wait(
-    n: Notifier, handing: Notifier, posts: FakePosts
-) -> None:
+def test_another_incident_does_not_wait(n: Notifier, handing: Notifier, posts: FakePosts) -> None:
     declare(handing)
     declare(n)
     run_posts(replace(n, node="another"), "x")
     assert len(posts.sent) == 1
 
 
-def test_who_was_away_until_others_may_have_taken_over_does_not_post(
+def test_who_was_away_until_others_took_over_does_not_post(
     n: Notifier, posts: FakePosts, clock: FakeClock
 ) -> None:
-    stops = [30.0]
+    another = replace(n, node="another")
 
     def stop(step: str) -> None:
-        if step == "post.claimed" and stops:
-            clock.move(seconds=stops.pop())
-            assert posts.tried == []
+        if step == "post.claimed":
+            clock.now += SILENT_AFTER
+            recover(another, alone=True)
+            run_posts(another, "x")
 
     said = declare(n)
     run_posts(replace(n, failpoint=stop), "x")
-    assert (posts.tried, latest_post(n, said).state) == ([], State.PLANNED)
-    clock.move(seconds=30)
+    assert (len(posts.tried), latest_post(n, said).state) == (1, State.ACCEPTED)
+
+
+def test_who_was_away_and_is_back_before_others_noticed_posts_under_a_new_claim(
+    n: Notifier, posts: FakePosts, clock: FakeClock
+) -> None:
+    stops = [SILENT_AFTER]
+
+    def stop(step: str) -> None:
+        if step == "post.claimed" and stops:
+            clock.now += stops.pop()
+
+    said = declare(n)
+    run_posts(replace(n, failpoint=stop), "x")
+    assert posts.tried == []
+    clock.move(seconds=2)
     run_posts(n, "x")
-    assert (len(posts.sent), latest_post(n, said).state) == (1, State.ACCEPTED)
+    assert (len(posts.tried), latest_post(n, said).state) == (1, State.ACCEPTED)
+    with n.db.read() as connection:
+        (row,) = outbox.list_dispatches(connection, said.incident.id)
+    assert row.attempt == 2
 
 
 def test_what_is_cancelled_while_it_is_looked_for_is_not_sent_again(
@@ -126,7 +143,7 @@ def test_what_is_cancelled_while_it_is_looked_for_is_not_sent_again(
     run_posts(n, "x")
 
     class Slow(list[object]):
-        def pop(self, index: object = -1) -> object:
+        def pop(self, _index: object = -1) -> object:
             pausing.pause(n, by="Olga", reason="a test")
             pausing.resume(n, by="Olga", cancel_waiting=True)
             return super().pop()

@@ -18,7 +18,7 @@ from notifier.domain.incident import Status
 from notifier.ports import Notifier
 from notifier.services import audience
 from notifier.services.incidents import Published
-from notifier.services.leases import LEASE, recover
+from notifier.services.leases import recover
 from notifier.services.posting import run_posts
 from notifier.services.reconciling import LOOK_AFTER
 from notifier.services.reports import report
@@ -175,21 +175,6 @@ def test_two_nodes_do_not_look_into_one_post_together(
     clock.now += LOOK_AFTER
     run_posts(replace(n, node="other", posts={"x": Nested()}), "x")
     assert posts.looked_for == []
-    assert len(posts.tried) == 1
-
-
-def test_who_was_stopped_past_the_end_of_the_lease_does_not_send(
-    n: Notifier, posts: FakePosts, clock: FakeClock
-) -> None:
-    """As a process does that is suspended between its claim and its call, and then goes on."""
-    said = declare(n)
-    stopped = replace(n, failpoint=lambda _step: clock.move(seconds=LEASE.total_seconds()))
-    run_posts(stopped, "x")
-    assert posts.tried == []
-    clock.move(seconds=1)
-    recover(n, alone=False)
-    run_posts(n, "x")
-    assert latest_post(n, said).state == State.ACCEPTED
     assert len(posts.tried) == 1
 
 

@@ -27,10 +27,8 @@ LEASE = timedelta(seconds=120)
 
 def claim_post(n: Notifier, node: str = "one") -> ClaimedPost | None:
     with n.db.transaction() as connection:
-        found = posts.find_due(connection, "x", now=n.clock())
-        if found is None:
-            return None
-        return posts.claim_post(connection, found, node=node, lease_until=n.clock() + LEASE)
+        now = n.clock()
+        return posts.claim_post(connection, "x", node=node, now=now, until=now + LEASE)
 
 
 def claim_batch(n: Notifier, node: str = "one", size: int = 7) -> ClaimedBatch | None:
@@ -191,9 +189,7 @@ def test_a_lease_that_ended_is_unknown_and_its_late_answer_still_counts(n: Notif
 def claim_and_fail(n: Notifier) -> None:
     until = n.clock() + LEASE
     with n.db.transaction() as connection:
-        found = posts.find_due(connection, "x", now=n.clock())
-        assert found is not None
-        posts.claim_post(connection, found, node="one", lease_until=until)
+        assert posts.claim_post(connection, "x", node="one", now=n.clock(), until=until)
         fanout.claim_page(connection, Claim("one", n.mail.name, 3, n.clock(), until))
         raise ZeroDivisionError
 

@@ -111,6 +111,10 @@ def upgrade() -> None:
         "ix_customers_variant", "customers", ["wave", "language", "time_zone", "id"], unique=False
     )
 
+    op.drop_index("uq_deliveries_customer", table_name="deliveries")
+    op.create_index(
+        "uq_deliveries_customer", "deliveries", ["dispatch_id", "customer_id"], unique=True
+    )
     op.create_index(
         "ix_deliveries_unknown",
         "deliveries",
