@@ -226,7 +226,7 @@ def _record(n: Notifier, connection: Connection, sent: _Sent, *, now: datetime) 
         return verdict
 
     rest = settle(_for_either(n, outcome.rest))
-    each = {batch.readers[i].seq: settle(one) for i, one in outcome.each.items()}
+    each = {batch.readers[i][0]: settle(one) for i, one in outcome.each.items()}
     states = {state for state, _, _ in (rest, *each.values())}
     found = ledger.mark(
         connection,

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import Row
-
 from notifier.store.schema import deliveries
 
-#: One row of a claimed batch: `seq`, `customer_id`, `address`, `name`. SQLAlchemy's own row,
-#: because making another tuple of each costs as much as marking it in the ledger.
-Reader: TypeAlias = "Row[int, int, str, str]"
+#: One row of a claimed batch: `seq`, `customer_id`, `address`, `name`. A plain tuple, because
+#: SQLAlchemy's row around what the driver gives costs as much as marking it in the ledger.
+Reader: TypeAlias = tuple[int, int, str, str]
 
 READER = (
     deliveries.c.seq,
@@ -47,6 +45,11 @@ class ClaimedBatch:
     fence: int
     lease_until: datetime
     readers: Sequence[Reader]
+
+    @property
+    def seqs(self) -> list[int]:
+        """The readers' places in the ledger."""
+        return [seq for seq, *_ in self.readers]
 
 
 @dataclass(frozen=True, slots=True)

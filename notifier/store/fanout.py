@@ -287,19 +287,20 @@ def _take_page(connection: Connection, walk: _Walk, place: _Place) -> ClaimedBat
     }
     page = {"dispatch": dispatch.id, "first_seq": dispatch.next_seq}
     connection.execute(_TAKE_PAGE, readers_from)
-    readers = connection.execute(_PAGE, page).all()
+    readers = _read_page(connection, page)
     if not readers:
         connection.execute(_TAKE_REST, readers_from)
-        readers = connection.execute(_PAGE, page).all()
+        readers = _read_page(connection, page)
     if not readers:
         return None
-    _move_cursor(connection, walk, place, readers[-1])
+    (first_seq, *_), (last_seq, last_customer, *_) = readers[0], readers[-1]
+    _move_cursor(connection, walk, place, last_seq, last_customer)
     batch = {
         "dispatch": dispatch.id,
         "language": place.language,
         "time_zone": place.time_zone,
-        "first_seq": readers[0].seq,
-        "last_seq": readers[-1].seq,
+        "first_seq": first_seq,
+        "last_seq": last_seq,
         "state": State.SENDING,
         "channel": claim.channel,
         "due_at": dispatch.due_at,
@@ -321,11 +322,18 @@ def _take_page(connection: Connection, walk: _Walk, place: _Place) -> ClaimedBat
     )
 
 
+def _read_page(connection: Connection, page: dict[str, Any]) -> list[Reader]:
+    cursor = connection.execute(_PAGE, page).cursor
+    return list(cursor.fetchall()) if cursor else []
+
+
 # What it sets is what it is executed with.
 _MOVE_CURSOR = update(dispatches).where(dispatches.c.id == _DISPATCH)
 
 
-def _move_cursor(connection: Connection, walk: _Walk, place: _Place, last: Reader) -> None:
+def _move_cursor(
+    connection: Connection, walk: _Walk, place: _Place, seq: int, customer: int
+) -> None:
     connection.execute(
         _MOVE_CURSOR,
         {
@@ -335,9 +343,9 @@ def _move_cursor(connection: Connection, walk: _Walk, place: _Place, last: Reade
             "cursor_wave": place.wave,
             "cursor_language": place.language,
             "cursor_time_zone": place.time_zone,
-            "cursor_customer": last.customer_id,
+            "cursor_customer": customer,
             "last_customer": walk.last_customer,
-            "next_seq": last.seq + 1,
+            "next_seq": seq + 1,
         },
     )
 

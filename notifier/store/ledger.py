@@ -130,9 +130,9 @@ def _ranges(batch: ClaimedBatch, each: Collection[int]) -> Iterator[tuple[int, i
     Of a batch that is retried, others stand in between who were not in this call.
     """
     if batch.attempt > 1:
-        yield from ((r.seq, r.seq) for r in batch.readers if r.seq not in each)
+        yield from ((seq, seq) for seq in batch.seqs if seq not in each)
         return
-    first, last = batch.readers[0].seq, batch.readers[-1].seq
+    (first, *_), (last, *_) = batch.readers[0], batch.readers[-1]
     for seq in sorted(each):
         if first < seq:
             yield first, seq - 1

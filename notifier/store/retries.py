@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, exists, func, insert, select, update
@@ -83,7 +82,7 @@ def _take(connection: Connection, row: Row[Any], claim: Claim) -> ClaimedBatch |
         fence=row.fence + 1,
         lease_until=claim.until,
         # Neither database promises the order of RETURNING; `seq` comes first.
-        readers=sorted(again.all(), key=itemgetter(0)),
+        readers=sorted(map(tuple, again)),
     )
 
 

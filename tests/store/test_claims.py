@@ -104,9 +104,9 @@ def test_no_two_claimants_get_one_reader(n: Notifier, add_customers: Any) -> Non
     taken = all_together(
         lambda i: claim_batch(n, f"node {i}"), wanted=100, count=lambda b: len(b.readers)
     )
-    readers = [reader.address for batch in taken for reader in batch.readers]
+    readers = [address for batch in taken for _, _, address, _ in batch.readers]
     assert Counter(readers) == Counter(f"c{i}@example.com" for i in range(100))
-    seqs = sorted(reader.seq for batch in taken for reader in batch.readers)
+    seqs = sorted(seq for batch in taken for seq in batch.seqs)
     assert seqs == list(range(1, 101))
     assert claim_batch(n) is None
     assert states(n, said) == {State.SENDING: 100}
@@ -204,7 +204,7 @@ def test_a_claim_that_is_rolled_back_was_never_made(n: Notifier) -> None:
     assert (latest_mail(n, said).state, states(n, said)) == (State.PLANNED, {})
     batch = claim_batch(n)
     assert batch is not None
-    assert [reader.seq for reader in batch.readers] == [1, 2, 3, 4, 5]
+    assert batch.seqs == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.usefixtures("heat")
