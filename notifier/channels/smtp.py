@@ -78,9 +78,9 @@ class SmtpChannel:
     """Mail through one relay. One batch at a time: the relay's sessions are what is scarce."""
 
     name = NAME
-    #: The most a crash leaves unknown, and by SMTP no event settles it. 200 in a batch would be
-    #: 7 % faster (17 KB letters to smtp-sink, with the ledger).
-    batch_size = 100
+    #: The most a crash leaves unknown. With 17 KB letters to smtp-sink and the ledger, 200 in a
+    #: batch are 7 % faster than 100, and more of them gain less than they put at stake.
+    batch_size = 200
 
     def __init__(self, dialer: Dialer, *, connections: int, rate: Rate | None = None) -> None:
         self.rate = rate

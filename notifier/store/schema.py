@@ -172,6 +172,14 @@ dispatches = Table(
         sqlite_where=text("look_at IS NOT NULL"),
         postgresql_where=text("look_at IS NOT NULL"),
     ),
+    # Every page of the admin counts what is unknown.
+    Index(
+        "ix_dispatches_unknown",
+        "lane",
+        "id",
+        sqlite_where=text("state = 'unknown'"),
+        postgresql_where=text("state = 'unknown'"),
+    ),
 )
 
 messages = Table(
@@ -274,6 +282,12 @@ suppressions = Table(
     Column("source", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("until", Instant),
+    Index(
+        "ix_suppressions_until",
+        "until",
+        sqlite_where=text("until IS NOT NULL"),
+        postgresql_where=text("until IS NOT NULL"),
+    ),
 )
 
 # What providers told us about single mails, so that a repetition is known as one. `applied` is

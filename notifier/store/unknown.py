@@ -35,9 +35,9 @@ class UnknownRow:
     replaced: bool
 
 
-# Spelt out as in the partial index, as `schema.is_open` is.
+# Spelt out as in the partial indexes, as `schema.is_open` is.
 _UNKNOWN_READER = deliveries.c.state == literal_column("'unknown'")
-_UNKNOWN_POST = (dispatches.c.lane == "post") & (dispatches.c.state == State.UNKNOWN)
+_UNKNOWN_POST = (dispatches.c.lane == "post") & (dispatches.c.state == literal_column("'unknown'"))
 
 
 def count(connection: Connection) -> int:

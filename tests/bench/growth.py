@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -31,7 +32,7 @@ from tests.bench.postgres import (
 from tests.bench.report import Goal, Row, compare
 from tests.bench.workshop import Broken, Sink, Workshop, http_sink, say
 
-#: Opens a new notifier; given a name for the database, its customers, and other parts.
+#: Opens a notifier on a new database, given its name, how many customers, and other parts.
 _Open = Callable[..., Notifier]
 
 #: Fan-outs to few, before and again after each one to many.
@@ -64,11 +65,9 @@ _OLD_MAIL = [
 
 def measure(shop: Workshop) -> Iterator[Row]:
     """The rows of SQLite, then those of PostgreSQL."""
-    yield from _measure_on("SQLite", shop, lambda *given, **parts: _sqlite(shop, *given, **parts))
+    yield from _measure_on("SQLite", shop, partial(_sqlite, shop))
     with open_server(shop.folder / "postgres-growth") as server:
-        yield from _measure_on(
-            "PostgreSQL", shop, lambda *given, **parts: _postgres(server, *given, **parts)
-        )
+        yield from _measure_on("PostgreSQL", shop, partial(_postgres, server))
 
 
 def _sqlite(shop: Workshop, name: str, customers: int, **parts: Any) -> Notifier:
@@ -151,7 +150,10 @@ def _compare_ledgers(database: str, shop: Workshop, open_new: _Open) -> Iterator
                 pages[name].append(run.take_pages())
         say(f"{database}, {sizes.growth_rounds} times {sizes.declares} declarations on both")
         declared = [_declare_by_turns(runs, sizes.declares) for _ in range(sizes.growth_rounds)]
-    turns = "by turns on two databases with the same customers, of which one holds the old rows."
+    turns = (
+        "by turns on two databases with the same customers, of which one holds the old rows:"
+        f" {sizes.old_mails // sizes.old_customers} mails to each of {sizes.old_customers:,}."
+    )
     yield _compare_p99(
         f"p99 of a page with {sizes.old_mails:,} old rows in the ledger, {database} [ms]",
         "the one transaction between two calls of the provider, which marks the readers of a page"

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    ("provider", "customers", "batch"), [("sendgrid", 8_000, 1000), ("smtp", 800, 100)]
+    ("provider", "customers", "batch"), [("sendgrid", 8_000, 1000), ("smtp", 1_600, 200)]
 )
 def test_a_fan_out_survives_kill_9(
     provider: str, customers: int, batch: int, tmp_path: Path

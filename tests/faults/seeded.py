@@ -103,8 +103,8 @@ BUGS = (
         [
             Change(
                 "notifier/store/fanout.py",
-                '"cursor_customer": last.customer_id,',
-                '"cursor_customer": last.customer_id + 2,',
+                '"cursor_customer": customer,',
+                '"cursor_customer": customer + 2,',
             )
         ],
         (*_PYTEST, "tests/services/test_delivering_mail.py", "-k", "every_reader and sqlite"),

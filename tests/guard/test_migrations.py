@@ -43,9 +43,11 @@ def test_each_index_covers_the_rows_that_the_code_means(database: Database) -> N
         "ix_dispatches_due": ("'planned'", "'sending'"),
         "ix_batches_open": ("'planned'", "'sending'"),
         "ix_dispatches_look": ("look_at is not null",),
+        "ix_dispatches_unknown": ("'unknown'",),
         "ix_batches_look": ("look_at is not null",),
         "ix_deliveries_unknown": ("'unknown'",),
         "ix_provider_events_waiting": ("not applied",),
+        "ix_suppressions_until": ("until is not null",),
     }
     assert set(found) == set(meant)
     for name, words in meant.items():

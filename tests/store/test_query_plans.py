@@ -10,33 +10,48 @@ import pytest
 from sqlalchemy import event
 
 from notifier.app import build
-from notifier.domain.delivery import BatchOutcome, Retry, Sent, State
+from notifier.domain.delivery import BatchOutcome, Retry, Sent, State, Unknown
+from notifier.domain.incident import Status
 from notifier.domain.plan import MailTime
 from notifier.domain.receipt import Fact, ProviderEvent
 from notifier.ports import Notifier
-from notifier.services import receipts
+from notifier.services import pausing, receipts, settling
 from notifier.services.leases import recover
 from notifier.services.mailing import MailRun
 from notifier.services.posting import run_posts
+from notifier.services.settling import Ruling
+from notifier.services.upkeep import look_after
 from notifier.settings import Settings
 from notifier.store import ledger, outbox
 from notifier.store.db import Database
 from tests.fakes import FakeClock, FakeMail, FakePosts
-from tests.services.saying import declare
+from tests.services.saying import declare, deliver, say, states
+from tests.services.scripted import Scripted
 
-#: Tables that grow without end, and those with a row per customer.
+#: Tables that grow without end, and those with a row per customer. `older` is dispatches again.
 LARGE = {
     "dispatches",
+    "older",
     "batches",
     "deliveries",
     "messages",
     "customers",
     "customer_components",
     "provider_events",
+    "suppressions",
 }
 
-#: Indexes that hold open rows only, so that reading one from end to end is reading what waits.
-OF_OPEN_ROWS = {"ix_dispatches_due", "ix_batches_open", "ix_provider_events_waiting"}
+#: Indexes that hold a few rows only, so that reading one from end to end is reading what waits to
+#: be sent, looked into, settled or applied.
+OF_FEW_ROWS = {
+    "ix_dispatches_due",
+    "ix_dispatches_look",
+    "ix_dispatches_unknown",
+    "ix_batches_open",
+    "ix_batches_look",
+    "ix_deliveries_unknown",
+    "ix_provider_events_waiting",
+}
 
 
 @pytest.fixture
@@ -51,8 +66,7 @@ def recorded(database: Database) -> Iterator[list[tuple[str, Any]]]:
     statements: list[tuple[str, Any]] = []
 
     def record(_c: Any, _cursor: Any, sql: str, given: Any, _context: Any, many: bool) -> None:
-        if not many:
-            statements.append((sql, given))
+        statements.append((sql, given[0] if many else given))
 
     event.listen(database.engine, "before_cursor_execute", record)
     try:
@@ -76,19 +90,35 @@ def scans(database: Database, statements: list[tuple[str, Any]]) -> set[str]:
 
 def _is_scan(detail: str) -> bool:
     words = detail.split()
-    return words[0] == "SCAN" and words[1] in LARGE and words[-1] not in OF_OPEN_ROWS
+    return words[0] == "SCAN" and words[1] in LARGE and words[-1] not in OF_FEW_ROWS
 
 
 @pytest.fixture
-def n(settings: Settings, clock: FakeClock, database: Database) -> Notifier:
-    answers = [BatchOutcome(Sent("1"), {0: Retry("busy")})]
-    mail = FakeMail(answer=lambda _: answers.pop() if answers else BatchOutcome(Sent("2")))
-    return build(settings, clock=clock, posts={"x": FakePosts()}, mail=mail, database=database)
+def script() -> Scripted:
+    """What the mail providers answer."""
+    return Scripted()
+
+
+@pytest.fixture
+def n(
+    settings: Settings, clock: FakeClock, posts: FakePosts, script: Scripted, database: Database
+) -> Notifier:
+    """A notifier with two mail providers, which sends again what is unknown."""
+    email = settings.email.model_copy(update={"unknown_policy": "resend"})
+    return build(
+        settings.model_copy(update={"email": email}),
+        clock=clock,
+        posts={"x": posts},
+        mail=FakeMail(answer=script),
+        backup=FakeMail("backup", answer=script),
+        database=database,
+    )
 
 
 def test_delivering_reads_no_large_table_from_end_to_end(
-    n: Notifier, add_customers: Any, clock: FakeClock
+    n: Notifier, add_customers: Any, clock: FakeClock, script: Scripted
 ) -> None:
+    script.outcomes = [BatchOutcome(Sent("1"), {0: Retry("busy")})]
     add_customers(12)
     add_customers(3, time_zone="Asia/Karachi")
     declare(n)
@@ -101,6 +131,52 @@ def test_delivering_reads_no_large_table_from_end_to_end(
         recover(n, alone=True)
     tables = " ".join(sql for sql, _ in statements)
     assert all(name in tables for name in LARGE - {"provider_events"})
+    assert scans(n.db, statements) == set()
+
+
+def test_the_unknown_is_found_and_settled_without_reading_a_large_table_from_end_to_end(
+    n: Notifier, add_customers: Any, clock: FakeClock, posts: FakePosts, script: Scripted
+) -> None:
+    add_customers(12)
+    posts.answers = [Unknown("lost")]
+    posts.found = [Unknown("nobody can tell")]
+    script.outcomes = [BatchOutcome(Unknown("lost"))] * 4
+    with recorded(n.db) as statements:
+        said = declare(n)
+        deliver(n)
+        assert settling.count_unknown(n) == 2
+        unknown = settling.list_unknown(n)
+        assert len(unknown.posts) == len(unknown.mails) == 1
+        clock.move(minutes=16)
+        deliver(n)  # the post is looked for, and the mail is sent again
+        settling.settle(n, unknown.mails[0].dispatch_id, Ruling.SEND_AGAIN, by="Olga")
+        deliver(n)
+        look_after(n, None)
+    assert states(n, said) == {State.ACCEPTED: 12}
+    assert scans(n.db, statements) == set()
+
+
+def test_what_stops_is_ended_without_reading_a_large_table_from_end_to_end(
+    n: Notifier, add_customers: Any, clock: FakeClock, script: Scripted
+) -> None:
+    add_customers(12)
+    script.outcomes = [BatchOutcome(Sent("1"), {0: Retry("busy")})] * 4
+    with recorded(n.db) as statements:
+        said = declare(n)
+        deliver(n)
+        say(n, said, Status.IDENTIFIED)
+        deliver(n)
+        clock.move(hours=5)
+        look_after(n, None)
+        late = states(n, said)
+        script.outcomes = [BatchOutcome(Sent("1"), {0: Retry("busy")})] * 2
+        stopped = declare(n)
+        deliver(n)
+        pausing.pause(n, by="Olga", reason="a drill")
+        pausing.look(n)
+        pausing.resume(n, by="Olga", cancel_waiting=True)
+    assert late == {State.ACCEPTED: 10, State.REJECTED: 2}
+    assert states(n, stopped) == {State.ACCEPTED: 10, State.CANCELLED: 2}
     assert scans(n.db, statements) == set()
 
 

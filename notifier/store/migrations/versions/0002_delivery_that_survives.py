@@ -92,6 +92,14 @@ def upgrade() -> None:
         sa.Column("until", notifier.store.metadata.Instant(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("address_key", name=op.f("pk_suppressions")),
     )
+    op.create_index(
+        "ix_suppressions_until",
+        "suppressions",
+        ["until"],
+        unique=False,
+        sqlite_where=sa.text("until IS NOT NULL"),
+        postgresql_where=sa.text("until IS NOT NULL"),
+    )
     op.add_column(
         "batches",
         sa.Column("look_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
@@ -146,6 +154,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("look_at IS NOT NULL"),
         postgresql_where=sa.text("look_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_dispatches_unknown",
+        "dispatches",
+        ["lane", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'unknown'"),
+        postgresql_where=sa.text("state = 'unknown'"),
     )
     op.execute("INSERT INTO site (id) VALUES (1)")
     # Which provider carries a mail is now decided page by page.
