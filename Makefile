@@ -50,6 +50,7 @@ faults: setup ## break it in every way this machine can; the referee's log judge
 
 faults-full: setup ## the full sweep, for a night
 	@$(BIN)/python -m tests.faults --full
+	@$(BIN)/python -m tests.faults.machine --games 3000 --steps 50
 
 pictures: setup browser ## make the README's pictures anew, of this version
 	@$(BIN)/python -m tests.pictures

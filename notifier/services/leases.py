@@ -11,8 +11,8 @@ from notifier.store import finishing, lateness, leases
 _log = logging.getLogger(__name__)
 
 #: Longer than any channel's total time for one call: a batch may take SMTP 18 times its timeout,
-#: which is 3 minutes by default. A lease that ends early is harmless (the
-#: late answer still counts), one that ends late only delays the word "unknown".
+#: which is 3 minutes by default. A lease that ends early is harmless (the late answer still
+#: counts), one that ends late only delays the word "unknown".
 LEASE = timedelta(minutes=5)
 
 # Others take our leases for lost `store.nodes.SILENT_AFTER` after we were last seen, which may have

@@ -10,11 +10,12 @@ from notifier.domain.delivery import State
 from notifier.domain.incident import Severity, Status
 from notifier.domain.plan import MailTime
 from notifier.ports import Notifier
-from notifier.services import incidents
+from notifier.services import incidents, pausing
 from notifier.services.incidents import Declaration, Expected, Published, RepeatGuard, Words
 from notifier.services.mailing import MailRun
 from notifier.services.posting import run_posts
 from notifier.services.reports import MailReport, PostReport, report
+from tests.fakes import FakeClock
 
 HOUR = timedelta(hours=1)
 
@@ -75,3 +76,16 @@ def latest_mail(n: Notifier, said: Published) -> MailReport:
 def states(n: Notifier, said: Published) -> dict[State, int]:
     """How many readers of the latest mail are in which state."""
     return dict(latest_mail(n, said).states)
+
+
+def hold(n: Notifier) -> None:
+    """Pause the site."""
+    pausing.pause(n, by="Olga", reason="the list is wrong")
+
+
+def later(n: Notifier, clock: FakeClock) -> None:
+    """Deliver what is due now, and in a while."""
+    for _ in range(3):
+        deliver(n)
+        clock.move(minutes=10)
+    deliver(n)
