@@ -17,9 +17,11 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, cast
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
 
 import notifier.channels
+import notifier.sources
 from notifier import settings as settings_module
 from notifier.ports import (
     ChannelModule,
@@ -29,6 +31,7 @@ from notifier.ports import (
     NoDoorbell,
     Notifier,
     PostChannel,
+    SourceModule,
     Step,
     go_on,
 )
@@ -44,12 +47,12 @@ if TYPE_CHECKING:
 
 def discover_channels() -> dict[str, ChannelModule]:
     """The channel modules by name: every file in `notifier/channels/` without a leading `_`."""
-    found: dict[str, ChannelModule] = {}
-    for entry in pkgutil.iter_modules(notifier.channels.__path__):
-        if not entry.name.startswith("_"):
-            module = importlib.import_module(f"notifier.channels.{entry.name}")
-            found[module.NAME] = cast(ChannelModule, module)
-    return found
+    return cast(dict[str, ChannelModule], _discover(notifier.channels))
+
+
+def discover_sources() -> dict[str, SourceModule]:
+    """The monitoring tools by name: every file in `notifier/sources/` without a leading `_`."""
+    return cast(dict[str, SourceModule], _discover(notifier.sources))
 
 
 def load_settings(*, environ: Mapping[str, str] = os.environ, path: Path | None = None) -> Settings:
@@ -210,6 +213,17 @@ def _bounce_address(settings: Settings) -> str:
     """Of whichever channel has one; likewise."""
     found = (getattr(config, "bounce_address", "") for config in settings.channels.values())
     return next((address for address in found if address), "")
+
+
+def _discover(folder: ModuleType) -> dict[str, Any]:
+    """The modules of a folder, by their NAME."""
+    names = (entry.name for entry in pkgutil.iter_modules(folder.__path__))
+    modules = (
+        importlib.import_module(f"{folder.__name__}.{name}")
+        for name in names
+        if not name.startswith("_")
+    )
+    return {module.NAME: module for module in modules}
 
 
 def _module(

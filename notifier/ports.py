@@ -15,6 +15,7 @@ from notifier.domain.delivery import BatchOutcome, Outcome
 from notifier.domain.health import Rate
 from notifier.domain.message import Mail, Recipient
 from notifier.domain.receipt import ProviderEvent
+from notifier.domain.signal import Evidence, Hook, Reading, Secrets, Setup
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -102,11 +103,37 @@ class ChannelModule(Protocol):
         """The channel for a validated `Config`. Opens no connection."""
 
 
+class SourceModule(Protocol):
+    """What each file in `notifier/sources/` offers: one monitoring tool.
+
+    `verify` and `parse` touch nothing but what they are given. A module may also offer `OPTIONS`
+    (a sequence of `domain.signal.Option`, whose values `parse` gets), `check_options(options)`,
+    which raises Invalid, and `RESOLVES = False` where the tool never says that an alert is over.
+    """
+
+    NAME: str
+    TITLE: str
+    #: Whether the tool can sign what it sends.
+    SIGNS: bool
+    EVIDENCE: Evidence
+    SETUP: Setup
+
+    def verify(self, hook: Hook, secrets: Secrets) -> None:
+        """Called where signatures are asked for. Raises Untrusted."""
+
+    def parse(self, hook: Hook, options: Mapping[str, str]) -> Reading:
+        """What the request says. Raises Unreadable with the place of the mistake."""
+
+
 #: The steps of an update's route after which what is on disk differs, each reported as it is
 #: done. Here the fault suite ends or holds a process (tests/faults); otherwise nothing happens.
 Step = Literal[
     "declare.before_commit",
     "declare.after_commit",
+    "update.before_commit",
+    "update.after_commit",
+    "resolve.before_commit",
+    "resolve.after_commit",
     "post.claimed",
     "post.answered",
     "post.settled",

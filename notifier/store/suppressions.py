@@ -50,9 +50,15 @@ class Suppression:
 _HOLDS = suppressions.c.until.is_(None) | (suppressions.c.until > bindparam("now", type_=Instant))
 
 
+# Asked once per statement, and then not of each reader where nobody is held back: a twentieth of
+# what a page costs.
+_ANY = select(suppressions.c.address_key).exists()
+
+
 def is_suppressed(key: ColumnElement[str]) -> ColumnElement[bool]:
     """Condition: the address of this key gets no mail at the time of the parameter `now`."""
-    return asked_of_each(select(1).where(suppressions.c.address_key == key, _HOLDS))
+    held = asked_of_each(select(1).where(suppressions.c.address_key == key, _HOLDS))
+    return _ANY & held
 
 
 def suppressed_keys() -> Select[Any]:
