@@ -48,6 +48,8 @@ def test_each_index_covers_the_rows_that_the_code_means(database: Database) -> N
         "ix_deliveries_unknown": ("'unknown'",),
         "ix_provider_events_waiting": ("not applied",),
         "ix_suppressions_until": ("until is not null",),
+        "ix_alerts_changed": ("changed",),
+        "ix_drafts_waiting": ("'waiting'",),
     }
     assert set(found) == set(meant)
     for name, words in meant.items():

@@ -2,11 +2,12 @@
 
 from alembic import context
 
-from notifier.store import schema, schema_access
+from notifier.store import schema, schema_access, schema_alerts
 
-# Importing both has filled it with all tables.
+# Importing all three has filled it with all tables.
 metadata = schema.dispatches.metadata
 assert schema_access.users.metadata is metadata  # noqa: S101 (one set of tables, by design)
+assert schema_alerts.alerts.metadata is metadata  # noqa: S101
 
 context.configure(
     connection=context.config.attributes["connection"],
