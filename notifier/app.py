@@ -37,7 +37,16 @@ from notifier.ports import (
 )
 from notifier.queueing.embedded import EmbeddedEngine, RunLane
 from notifier.rendering.renderer import Renderer
-from notifier.services import leases, mailing, pausing, posting, upkeep
+from notifier.services import (
+    correlating,
+    fetching,
+    hooks,
+    leases,
+    mailing,
+    pausing,
+    posting,
+    upkeep,
+)
 from notifier.settings import Settings, SettingsError
 from notifier.store.db import Database, open_database
 
@@ -91,6 +100,8 @@ def build(
         db=database or _open_database(settings),
         failpoint=failpoint,
         event_readers=_event_readers(settings, modules),
+        sources=discover_sources(),
+        fetch=fetching.fetch,
         bounce_address=_bounce_address(settings),
     )
 
@@ -123,7 +134,7 @@ def start_worker(n: Notifier, engine: DistributedEngine) -> None:
 
 def _lanes(n: Notifier, run_mail: RunLane) -> dict[str, RunLane]:
     lanes: dict[str, RunLane] = {name: partial(posting.run_posts, n, name) for name in n.posts}
-    return lanes | {"mail": run_mail}
+    return lanes | {"mail": run_mail, hooks.LANE: partial(correlating.run, n)}
 
 
 def migrate_queue(settings: Settings) -> bool:

@@ -78,6 +78,9 @@ class MailChannel(Protocol):
 class EventReader(Protocol):
     """Reads what a provider posts to us about mail that it has taken."""
 
+    #: Whether the settings say by what the provider is known. Without that, nothing is believed.
+    listens: bool
+
     def read(
         self, headers: Mapping[str, str], body: bytes, *, now: datetime
     ) -> Sequence[ProviderEvent]:
@@ -210,6 +213,10 @@ class Notifier:
     failpoint: Callable[[Step], None] = go_on
     #: By channel, for those whose provider tells what became of the mail.
     event_readers: Mapping[str, EventReader] = field(default_factory=dict)
+    #: The monitoring tools we understand, by name.
+    sources: Mapping[str, SourceModule] = field(default_factory=dict)
+    #: Gets the document at an https address of a vendor; raises OSError. None: nothing is fetched.
+    fetch: Callable[[str], bytes] | None = None
     #: Below which each mail has a return path of its own (`domain.verp`); "": it has none.
     bounce_address: str = ""
 

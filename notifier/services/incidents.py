@@ -9,13 +9,14 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from notifier.domain.alerting import DraftState
 from notifier.domain.incident import Severity, Status, may_follow
 from notifier.domain.notice import Announcement, Duration, Notice, Over, expected_duration, notice
 from notifier.domain.plan import Audience, Dispatch, MailTime, Skip, plan
 from notifier.domain.text import TITLE_MAX, Invalid, line
 from notifier.ports import Notifier
 from notifier.services.posting import deliver_post, give_back_lanes, take_idle_lanes
-from notifier.store import incidents, outbox, people
+from notifier.store import drafts, incidents, outbox, people
 from notifier.store.incidents import Incident, Update
 from notifier.store.outbox import Lease
 from notifier.store.people import Component
@@ -56,13 +57,17 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A new disruption. `components` are slugs; `started_at` is None for "just now"."""
+    """A new disruption. `components` are slugs; `started_at` is None for "just now".
+
+    `draft_id` names the draft it was made of, which nobody may have decided on before.
+    """
 
     title: str
     severity: Severity
     components: Sequence[str]
     words: Words
     started_at: datetime | None = None
+    draft_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,7 @@ def declare(
     with n.db.transaction() as connection:
         if guard and (repeated := _repeated(connection, guard)):
             return repeated
+        _check_draft(connection, declaration.draft_id)
         leases = take_idle_lanes(n, connection, now=now)
         components = _components(connection, declaration.components)
         incident = incidents.add_incident(
@@ -109,6 +115,14 @@ def declare(
             status=Status.INVESTIGATING,
             component_ids=[c.id for c in components],
             started_at=started_at,
+            now=now,
+        )
+        drafts.adopt(
+            connection,
+            draft_id=declaration.draft_id,
+            component_ids=[c.id for c in components],
+            incident_id=incident.id,
+            by=by,
             now=now,
         )
         published = _publish(
@@ -169,6 +183,8 @@ def post_update(
         published = _publish(
             n, connection, moved, components, told, _Order(by, now, words.mail, guard, leases)
         )
+        n.failpoint("update.before_commit" if status.is_open else "resolve.before_commit")
+    n.failpoint("update.after_commit" if status.is_open else "resolve.after_commit")
     _ring(n, published)
     return published
 
@@ -332,6 +348,18 @@ def _repeated(connection: Connection, guard: RepeatGuard) -> Published | None:
         raise Conflict("this Idempotency-Key was used before with another body; use a new key")
     update = incidents.get_update(connection, update_id)
     return Published(incidents.get(connection, update.incident_id), update, repeated=True)
+
+
+def _check_draft(connection: Connection, draft_id: int | None) -> None:
+    """Of two who press at the same time, and of one who presses twice, one declares."""
+    if draft_id is None:
+        return
+    found = drafts.find(connection, draft_id, lock=True)
+    if found is None:
+        raise NotFound(f"there is no draft {draft_id}")
+    if found.state is not DraftState.WAITING:
+        as_what = f" as INC-{found.incident_id}" if found.incident_id else ""
+        raise Conflict(f"draft {draft_id} is {found.state} already{as_what}")
 
 
 def _components(connection: Connection, slugs: Sequence[str]) -> list[Component]:

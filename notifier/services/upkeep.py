@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from notifier.ports import Notifier
-from notifier.services import health, leases, pausing, receipts
+from notifier.services import correlating, health, leases, pausing, receipts
 
 #: Each is short, and may be done by any number of nodes at the same time.
 _TASKS: Sequence[Callable[[Notifier], object]] = (
     health.balance,
     receipts.apply_waiting,
     receipts.forget_old,
+    correlating.look_for_silence,
 )
 
 

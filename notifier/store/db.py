@@ -113,6 +113,12 @@ def upsert(
     connection.execute(statement, list(rows))
 
 
+def take_turn(connection: Connection, what: str) -> None:
+    """Wait until nobody else is at `what`, and keep others from it until we commit."""
+    if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(what, 0))))
+
+
 def _connect(url: str) -> Database:
     try:
         parsed = make_url(url)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from notifier.domain.incident import Severity, Status
 from notifier.domain.notice import Notice
+from notifier.store.db import take_turn
 from notifier.store.notices import join_duration, split_duration
 from notifier.store.schema import idempotency_keys, incident_components, incidents, updates
 
@@ -166,9 +167,7 @@ def find_repeated(connection: Connection, *, actor: str, key: str) -> tuple[str,
 
     Who asks while another transaction has asked for the same key waits until that one ends.
     """
-    if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
-        turn = func.hashtextextended(f"{actor}\n{key}", 0)
-        connection.execute(select(func.pg_advisory_xact_lock(turn)))
+    take_turn(connection, f"{actor}\n{key}")
     row = connection.execute(
         select(idempotency_keys.c.fingerprint, idempotency_keys.c.update_id).where(
             idempotency_keys.c.actor == actor, idempotency_keys.c.key == key

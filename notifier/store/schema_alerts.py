@@ -66,16 +66,17 @@ hook_bodies = Table(
 )
 
 # One row for each key of each integration. Requests are merged by maxima alone, so that neither
-# their order nor their number matters: it fires while `fired_at` > `cleared_at`.
+# their order nor their number matters: it fires while `fired_at` > `cleared_at`. What never
+# happened has the year 1970.
 alerts = Table(
     "alerts",
     metadata,
     Column("id", Id, primary_key=True),
     Column("integration_id", ForeignKey("integrations.id", ondelete="CASCADE"), nullable=False),
     Column("key", Text, nullable=False),
-    Column("fired_at", Instant),
-    Column("cleared_at", Instant),
-    Column("acknowledged_at", Instant),
+    Column("fired_at", Instant, nullable=False),
+    Column("cleared_at", Instant, nullable=False),
+    Column("acknowledged_at", Instant, nullable=False),
     # What was said last, as JSON with sorted keys: of two words with one time, the greater counts.
     Column("facts_at", Instant, nullable=False),
     Column("facts", Text, nullable=False),
@@ -170,8 +171,8 @@ draft_alerts = Table(
     Column("integration", Text, nullable=False),
     Column("facts", Text, nullable=False),
     Column("fired_at", Instant, nullable=False),
-    Column("cleared_at", Instant),
-    Column("acknowledged_at", Instant),
+    Column("cleared_at", Instant, nullable=False),
+    Column("acknowledged_at", Instant, nullable=False),
     # The tool has said nothing about it for too long.
     Column("silent", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("draft_id", "alert_id"),
@@ -179,8 +180,8 @@ draft_alerts = Table(
 )
 
 # What happened and is no alert: deployments.
-annotations = Table(
-    "annotations",
+happenings = Table(
+    "happenings",
     metadata,
     Column("id", Id, primary_key=True),
     Column("integration_id", ForeignKey("integrations.id", ondelete="CASCADE"), nullable=False),
@@ -190,5 +191,5 @@ annotations = Table(
     Column("url", Text, nullable=False),
     Column("labels", JSON, nullable=False),
     UniqueConstraint("integration_id", "key"),
-    Index("ix_annotations_at", "at"),
+    Index("ix_happenings_at", "at"),
 )

@@ -40,6 +40,7 @@ from notifier.web.api_answers import Problem
 from notifier.web.api_input import validation_problem
 from notifier.web.auth import guard
 from notifier.web.context import EXTENSION
+from notifier.web.hooks import HookDoor
 from notifier.web.present import add_words
 
 #: The longest request anybody may send, in bytes.
@@ -84,4 +85,5 @@ def create_app(n: Notifier) -> OpenAPI:
     for part in (api, api_suppressions, api_channels, api_unknown, api_pause):
         app.register_api(part.blueprint)
     limits.limit_sign_in(app)
+    app.wsgi_app = HookDoor(n, app.wsgi_app)  # type: ignore[method-assign]
     return app

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import notifier.store.metadata
+from notifier.store.metadata import Instant
 
 revision = "0003"
 down_revision = "0002"
@@ -39,8 +39,8 @@ def upgrade() -> None:
         sa.Column("severity", sa.Text(), nullable=False),
         sa.Column("heartbeat_seconds", sa.Integer(), nullable=True),
         sa.Column("stale_seconds", sa.Integer(), nullable=False),
-        sa.Column("created_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
-        sa.Column("seen_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
+        sa.Column("created_at", Instant(timezone=True), nullable=False),
+        sa.Column("seen_at", Instant(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["component_id"], ["components.id"], name=op.f("fk_integrations_component_id")
         ),
@@ -83,13 +83,13 @@ def upgrade() -> None:
             "integration_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("fired_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
-        sa.Column("cleared_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
-        sa.Column("acknowledged_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
-        sa.Column("facts_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
+        sa.Column("fired_at", Instant(timezone=True), nullable=False),
+        sa.Column("cleared_at", Instant(timezone=True), nullable=False),
+        sa.Column("acknowledged_at", Instant(timezone=True), nullable=False),
+        sa.Column("facts_at", Instant(timezone=True), nullable=False),
         sa.Column("facts", sa.Text(), nullable=False),
-        sa.Column("first_seen_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
-        sa.Column("seen_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
+        sa.Column("first_seen_at", Instant(timezone=True), nullable=False),
+        sa.Column("seen_at", Instant(timezone=True), nullable=False),
         sa.Column("changed", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["integration_id"],
@@ -110,28 +110,26 @@ def upgrade() -> None:
     )
     op.create_index("ix_alerts_seen", "alerts", ["seen_at"], unique=False)
     op.create_table(
-        "annotations",
+        "happenings",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
             "integration_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("at", notifier.store.metadata.Instant(timezone=True), nullable=False),
+        sa.Column("at", Instant(timezone=True), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("labels", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(
             ["integration_id"],
             ["integrations.id"],
-            name=op.f("fk_annotations_integration_id"),
+            name=op.f("fk_happenings_integration_id"),
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_annotations")),
-        sa.UniqueConstraint(
-            "integration_id", "key", name=op.f("uq_annotations_integration_id_key")
-        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_happenings")),
+        sa.UniqueConstraint("integration_id", "key", name=op.f("uq_happenings_integration_id_key")),
     )
-    op.create_index("ix_annotations_at", "annotations", ["at"], unique=False)
+    op.create_index("ix_happenings_at", "happenings", ["at"], unique=False)
     op.create_table(
         "drafts",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -144,15 +142,15 @@ def upgrade() -> None:
         ),
         sa.Column("preset_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("severity", sa.Text(), nullable=False),
-        sa.Column("opened_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
-        sa.Column("changed_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
-        sa.Column("quiet_since", notifier.store.metadata.Instant(timezone=True), nullable=True),
+        sa.Column("opened_at", Instant(timezone=True), nullable=False),
+        sa.Column("changed_at", Instant(timezone=True), nullable=False),
+        sa.Column("quiet_since", Instant(timezone=True), nullable=True),
         sa.Column("recovered", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("relapses", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("auto_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
+        sa.Column("auto_at", Instant(timezone=True), nullable=True),
         sa.Column("stopped", sa.Text(), server_default="", nullable=False),
         sa.Column("decided_by", sa.Text(), server_default="", nullable=False),
-        sa.Column("decided_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
+        sa.Column("decided_at", Instant(timezone=True), nullable=True),
         sa.Column(
             "incident_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
@@ -189,7 +187,7 @@ def upgrade() -> None:
         sa.Column(
             "integration_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
-        sa.Column("received_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
+        sa.Column("received_at", Instant(timezone=True), nullable=False),
         sa.Column("method", sa.Text(), nullable=False),
         sa.Column("query", sa.Text(), nullable=False),
         sa.Column("headers", sa.Text(), nullable=False),
@@ -213,9 +211,9 @@ def upgrade() -> None:
         sa.Column("alert_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("integration", sa.Text(), nullable=False),
         sa.Column("facts", sa.Text(), nullable=False),
-        sa.Column("fired_at", notifier.store.metadata.Instant(timezone=True), nullable=False),
-        sa.Column("cleared_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
-        sa.Column("acknowledged_at", notifier.store.metadata.Instant(timezone=True), nullable=True),
+        sa.Column("fired_at", Instant(timezone=True), nullable=False),
+        sa.Column("cleared_at", Instant(timezone=True), nullable=False),
+        sa.Column("acknowledged_at", Instant(timezone=True), nullable=False),
         sa.Column("silent", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.ForeignKeyConstraint(
             ["alert_id"], ["alerts.id"], name=op.f("fk_draft_alerts_alert_id"), ondelete="CASCADE"

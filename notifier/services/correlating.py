@@ -1,0 +1,240 @@
+"""From alerts to drafts: which alerts belong together, what is proposed, what posts itself.
+
+One node at a time does this, in small transactions, woken by the first alert that comes. Nothing
+here is said to anybody: a draft becomes an incident through `incidents.declare` alone, by an
+operator's press, or by itself where a rule with approved words allows it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from notifier.domain.alerting import (
+    AUTOMATON,
+    HOLD,
+    DraftState,
+    Facts,
+    Origin,
+    Rule,
+    Target,
+    is_firing,
+    target,
+)
+from notifier.domain.incident import Severity
+from notifier.domain.text import Invalid
+from notifier.ports import Notifier
+from notifier.services import drafts as proposals
+from notifier.services.incidents import Conflict, declare
+from notifier.store import alerts, drafts, integrations
+from notifier.store.alerts import Alert
+from notifier.store.db import take_turn
+from notifier.store.drafts import Draft, Fed
+
+_log = logging.getLogger(__name__)
+
+#: Few enough that a declaration need not wait for the write lock.
+_AT_ONCE = 500
+
+
+def run(n: Notifier) -> datetime | None:
+    """Look at every alert that changed, and post what is due; when the next thing is."""
+    while _gather(n):
+        pass
+    _post_due(n)
+    with n.db.read() as connection:
+        due = [draft.auto_at for draft in drafts.list_waiting(connection) if draft.auto_at]
+    return min(due, default=None)
+
+
+def look_for_silence(n: Notifier) -> None:
+    """Find alerts about which their tools say nothing any more; forget what is old."""
+    now = n.clock()
+    with n.db.transaction() as connection:
+        take_turn(connection, "alerts")
+        for draft_id in drafts.fall_silent(connection, now):
+            _review(connection, _find(connection, draft_id), now)
+        alerts.trim_bodies(connection)
+
+
+@dataclass(slots=True)
+class _Table:
+    """What one transaction works with: looked up once for all of its alerts."""
+
+    origins: dict[int, Origin]
+    rules: Sequence[Rule]
+    last_post: datetime | None
+    now: datetime
+    #: The newest draft of a component, or of an integration's alerts without one.
+    newest: dict[tuple[int | None, int | None], Draft | None] = field(default_factory=dict)
+
+
+def _gather(n: Notifier) -> bool:
+    """Look at some of the alerts that changed; whether there may be more."""
+    with n.db.read() as connection:  # without the write lock: usually nothing has changed
+        if not alerts.has_changed(connection):
+            return False
+    now = n.clock()
+    with n.db.transaction() as connection:
+        take_turn(connection, "alerts")
+        changed = alerts.take_changed(connection, _AT_ONCE)
+        table = _Table(
+            {one.id: one.origin for one in integrations.list_all(connection)},
+            integrations.list_rules(connection),
+            drafts.last_automatic_post(connection),
+            now,
+        )
+        links = drafts.links_of(connection, [alert.id for alert in changed])
+        fed = [
+            (draft.id, alert, table.origins[alert.integration_id].name)
+            for alert in changed
+            if (draft := _draft_of(connection, table, alert, links.get(alert.id)))
+        ]
+        drafts.feed(connection, fed)
+        for draft_id in sorted({draft_id for draft_id, _, _ in fed}):
+            _review(connection, _find(connection, draft_id), now)
+    return len(changed) == _AT_ONCE
+
+
+def _draft_of(
+    connection: Connection, table: _Table, alert: Alert, link: tuple[Fed, Draft] | None
+) -> Draft | None:
+    """The draft that an alert feeds; None for one that changes nothing for anybody."""
+    if link and _is_the_same_occurrence(alert, link[0]):
+        return link[1]
+    if not alert.is_firing:
+        return None
+    origin = table.origins[alert.integration_id]
+    place = target(origin, Facts.read(alert.facts), table.rules)
+    return _place(connection, table, origin, place) if place else None
+
+
+def _is_the_same_occurrence(alert: Alert, fed: Fed) -> bool:
+    """Whether the draft knows of this occurrence: it is not over, or it is the one that ended."""
+    return is_firing(fed.fired_at, fed.cleared_at) or alert.fired_at <= fed.cleared_at
+
+
+def _place(connection: Connection, table: _Table, origin: Origin, place: Target) -> Draft:
+    """The draft for alerts of this place: the newest one, or else a new one."""
+    group = (place.component_id, None if place.component_id else origin.id)
+    if group not in table.newest:
+        table.newest[group] = drafts.newest_of(connection, *group)
+    newest = table.newest[group]
+    if newest is None or not _takes_more(connection, newest, table.now):
+        newest = _open(connection, table, origin, place)
+    newest = _strengthen(connection, table, newest, place)
+    table.newest[group] = newest
+    return newest
+
+
+def _takes_more(connection: Connection, draft: Draft, now: datetime) -> bool:
+    """Whether further alerts of its component belong to a draft.
+
+    While it waits, while its incident is open, and for a while after it was withdrawn or dismissed:
+    what flaps, or was refused just now, is not proposed again at once.
+    """
+    if draft.state is DraftState.WAITING:
+        return True
+    if draft.state is DraftState.POSTED:
+        return proposals.is_open(connection, draft)
+    return draft.changed_at > now - HOLD
+
+
+def _open(connection: Connection, table: _Table, origin: Origin, place: Target) -> Draft:
+    """A new draft; where an operator was faster, it belongs to the incident from the start."""
+    incident_id = (
+        drafts.open_incident_of(connection, place.component_id) if place.component_id else None
+    )
+    return drafts.add(
+        connection,
+        {
+            "state": DraftState.POSTED if incident_id else DraftState.WAITING,
+            "component_id": place.component_id,
+            "integration_id": None if place.component_id else origin.id,
+            "preset_id": place.preset_id,
+            "severity": place.severity,
+            "opened_at": table.now,
+            "changed_at": table.now,
+            "incident_id": incident_id,
+            "decided_at": table.now if incident_id else None,
+        },
+    )
+
+
+def _strengthen(connection: Connection, table: _Table, draft: Draft, place: Target) -> Draft:
+    """What one more alert adds: it may be worse, bring words, or allow posting by itself."""
+    values: dict[str, object] = {}
+    if place.severity.rank > Severity(draft.severity).rank:
+        values["severity"] = place.severity
+    if draft.preset_id is None and place.preset_id is not None:
+        values["preset_id"] = place.preset_id
+    if draft.state is DraftState.WITHDRAWN:
+        values["state"] = DraftState.WAITING
+    waits = draft.state in (DraftState.WAITING, DraftState.WITHDRAWN)
+    if waits and place.auto_after is not None and not (draft.auto_at or draft.stopped):
+        due = table.now + place.auto_after
+        values["auto_at"] = max(due, table.last_post + HOLD) if table.last_post else due
+    if not values:
+        return draft
+    drafts.change(connection, draft.id, values)
+    return _find(connection, draft.id)
+
+
+def _review(connection: Connection, draft: Draft, now: datetime) -> None:
+    """Bring a draft up to what its alerts say now."""
+    count = drafts.count(connection, draft.id)
+    values: dict[str, object] = {"changed_at": now}
+    if count.firing:
+        if draft.quiet_since:
+            values |= {"relapses": draft.relapses + 1}
+        values |= {"quiet_since": None, "recovered": False}
+    else:
+        values |= {"quiet_since": draft.quiet_since or now, "recovered": not count.silent}
+        if draft.state is DraftState.WAITING:
+            values |= {"state": DraftState.WITHDRAWN, "auto_at": None}
+    drafts.change(connection, draft.id, values)
+
+
+def _find(connection: Connection, draft_id: int) -> Draft:
+    found = drafts.find(connection, draft_id, lock=True)
+    if found is None:
+        raise LookupError(f"draft {draft_id} is gone")
+    return found
+
+
+def _post_due(n: Notifier) -> None:
+    """Post what posts itself, if it is time: at most one within `HOLD`."""
+    for draft_id in _due(n):
+        try:
+            declare(n, proposals.declaration(n, draft_id, automatic=True), by=AUTOMATON)
+            _log.info("draft %s was posted by itself", draft_id)
+        except Conflict:
+            _log.info("draft %s was decided on in the last moment", draft_id)
+        except Invalid as error:
+            _log.warning("draft %s cannot be posted by itself: %s", draft_id, error)
+            _give_up(n, draft_id, str(error))
+
+
+def _due(n: Notifier) -> Iterable[int]:
+    """The draft that posts itself now; others wait for `HOLD` after it."""
+    now = n.clock()
+    with n.db.transaction() as connection:
+        take_turn(connection, "alerts")
+        due = [d for d in drafts.list_waiting(connection) if d.auto_at and d.auto_at <= now]
+        last = drafts.last_automatic_post(connection)
+        if not due:
+            return []
+        free = last is None or last + HOLD <= now
+        for draft in due[1:] if free else due:
+            later = now + HOLD if free else (last or now) + HOLD
+            drafts.change(connection, draft.id, {"auto_at": later})
+        return [due[0].id] if free else []
+
+
+def _give_up(n: Notifier, draft_id: int, why: str) -> None:
+    with n.db.transaction() as connection:
+        drafts.change(connection, draft_id, {"auto_at": None, "stopped": why})

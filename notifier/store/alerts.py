@@ -1,0 +1,216 @@
+"""Alerts: what tools said, merged so that neither order nor repetition matters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql
+
+from notifier.domain.alerting import Word, is_firing
+from notifier.store.db import upsert
+from notifier.store.schema_alerts import (
+    alerts,
+    draft_alerts,
+    happenings,
+    hook_bodies,
+    integrations,
+)
+
+#: How many of the last requests of each integration are kept.
+BODIES_KEPT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request as it is kept: without secrets, and with what we thought of it."""
+
+    integration_id: int
+    received_at: datetime
+    method: str
+    query: str
+    headers: str
+    body: bytes
+    verdict: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one integration said once."""
+
+    integration_id: int
+    at: datetime
+    words: Sequence[Word] = ()
+    notes: Sequence[dict[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert as it stands."""
+
+    id: int
+    integration_id: int
+    fired_at: datetime
+    cleared_at: datetime
+    acknowledged_at: datetime
+    facts: str
+
+    @property
+    def is_firing(self) -> bool:
+        """Whether its newest occurrence is not over."""
+        return is_firing(self.fired_at, self.cleared_at)
+
+
+def _merge() -> Any:
+    """One signal into its alert. SQLite takes PostgreSQL's words for it."""
+    statement = postgresql.insert(alerts)
+    new, old = statement.excluded, alerts.c
+    newer = tuple_(new.facts_at, new.facts) > tuple_(old.facts_at, old.facts)
+    times = ("fired_at", "cleared_at", "acknowledged_at")
+    later = {name: new[name] > old[name] for name in times}
+    latest = {n: case((is_later, new[n]), else_=old[n]) for n, is_later in later.items()}
+    return statement.on_conflict_do_update(
+        index_elements=["integration_id", "key"],
+        set_=latest
+        | {
+            "facts_at": case((newer, new.facts_at), else_=old.facts_at),
+            "facts": case((newer, new.facts), else_=old.facts),
+            "seen_at": case((new.seen_at > old.seen_at, new.seen_at), else_=old.seen_at),
+            "changed": or_(old.changed, *later.values(), and_(newer, new.facts != old.facts)),
+        },
+    )
+
+
+# Built once: they run for every request that a tool sends.
+_MERGE = _merge()
+_KEEP = insert(hook_bodies)
+_SEEN = (
+    update(integrations)
+    .where(integrations.c.id == bindparam("which"))
+    .values(seen_at=bindparam("at"))
+)
+
+
+def write(connection: Connection, bodies: Sequence[Body], told: Sequence[Told]) -> None:
+    """Keep requests and merge what they say; all of it in the caller's transaction."""
+    connection.execute(_KEEP, [asdict(body) for body in bodies])
+    seen = {one.integration_id: one.at for one in told}
+    if not seen:
+        return
+    connection.execute(_SEEN, [{"which": i, "at": at} for i, at in sorted(seen.items())])
+    # Two who write several rows at once have to take them in one order, or each waits for the
+    # other (PostgreSQL).
+    rows = sorted((_row(one, w) for one in told for w in one.words), key=_place)
+    if rows:
+        connection.execute(_MERGE, rows)
+    notes = [note | {"integration_id": one.integration_id} for one in told for note in one.notes]
+    upsert(connection, happenings, notes, key=["integration_id", "key"], update=[])
+
+
+def _row(told: Told, one: Word) -> dict[str, Any]:
+    return {
+        "integration_id": told.integration_id,
+        "key": one.key,
+        "fired_at": one.fired_at,
+        "cleared_at": one.cleared_at,
+        "acknowledged_at": one.acknowledged_at,
+        "facts_at": one.facts_at,
+        "facts": one.facts,
+        "first_seen_at": told.at,
+        "seen_at": told.at,
+        "changed": True,
+    }
+
+
+def _place(row: dict[str, Any]) -> tuple[int, str]:
+    return row["integration_id"], row["key"]
+
+
+_CHANGED = (
+    select(alerts)
+    .where(alerts.c.changed)
+    .order_by(alerts.c.id)
+    .limit(bindparam("limit"))
+    .with_for_update()
+)
+
+
+def take_changed(connection: Connection, limit: int) -> list[Alert]:
+    """Alerts that nobody has looked at since they changed; they count as looked at from now."""
+    found = [_alert(row) for row in connection.execute(_CHANGED, {"limit": limit})]
+    if found:
+        ids = [alert.id for alert in found]
+        connection.execute(update(alerts).where(alerts.c.id.in_(ids)).values(changed=False))
+    return found
+
+
+def has_changed(connection: Connection) -> bool:
+    """Whether any alert has to be looked at. Takes no lock."""
+    return (
+        connection.execute(select(alerts.c.id).where(alerts.c.changed).limit(1)).first() is not None
+    )
+
+
+def trim_bodies(connection: Connection) -> None:
+    """Forget all but the last requests of each integration."""
+    for (integration_id,) in connection.execute(select(integrations.c.id)).all():
+        oldest_kept = (
+            select(hook_bodies.c.id)
+            .where(hook_bodies.c.integration_id == integration_id)
+            .order_by(hook_bodies.c.id.desc())
+            .offset(BODIES_KEPT - 1)
+            .limit(1)
+            .scalar_subquery()
+        )
+        connection.execute(
+            delete(hook_bodies).where(
+                hook_bodies.c.integration_id == integration_id, hook_bodies.c.id < oldest_kept
+            )
+        )
+
+
+def forget(connection: Connection, *, before: datetime) -> None:
+    """Forget alerts that are over or silent since then and fed no draft, and old happenings."""
+    fed = exists().where(draft_alerts.c.alert_id == alerts.c.id)
+    connection.execute(delete(alerts).where(alerts.c.seen_at < before, ~fed))
+    connection.execute(delete(happenings).where(happenings.c.at < before))
+
+
+def list_bodies(connection: Connection, integration_id: int, *, limit: int) -> list[Row[Any]]:
+    """The last requests of an integration, the newest first."""
+    query = select(hook_bodies).where(hook_bodies.c.integration_id == integration_id)
+    return list(connection.execute(query.order_by(hook_bodies.c.id.desc()).limit(limit)))
+
+
+def list_happenings(connection: Connection, *, since: datetime, until: datetime) -> list[Row[Any]]:
+    """What happened in that time and was no alert, the oldest first; at most 50."""
+    query = select(happenings).where(happenings.c.at.between(since, until))
+    return list(connection.execute(query.order_by(happenings.c.at).limit(50)))
+
+
+def _alert(row: Row[Any]) -> Alert:
+    return Alert(
+        id=row.id,
+        integration_id=row.integration_id,
+        fired_at=row.fired_at,
+        cleared_at=row.cleared_at,
+        acknowledged_at=row.acknowledged_at,
+        facts=row.facts,
+    )

@@ -1,0 +1,280 @@
+"""Drafts: what the monitoring proposes to say, with the alerts that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, case, func, insert, or_, select, update
+
+from notifier.domain.alerting import AUTOMATON, DraftState
+from notifier.domain.incident import Severity, Status
+from notifier.store.alerts import Alert
+from notifier.store.db import upsert
+from notifier.store.schema import incident_components, incidents
+from notifier.store.schema_alerts import alerts, draft_alerts, drafts, integrations
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is proposed, and what became of it."""
+
+    id: int
+    state: DraftState
+    component_id: int | None
+    integration_id: int | None
+    preset_id: int | None
+    severity: Severity
+    opened_at: datetime
+    changed_at: datetime
+    #: Since when none of its alerts fires.
+    quiet_since: datetime | None
+    #: Whether the tools said that it is over, and did not only stop saying anything.
+    recovered: bool
+    relapses: int
+    auto_at: datetime | None
+    stopped: str
+    decided_by: str
+    decided_at: datetime | None
+    incident_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """One alert of a draft, as it was then."""
+
+    draft_id: int
+    alert_id: int
+    integration: str
+    facts: str
+    fired_at: datetime
+    cleared_at: datetime
+    acknowledged_at: datetime
+    silent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many alerts of a draft fire, are silent, and are there at all."""
+
+    firing: int
+    silent: int
+    all: int
+
+
+def find(connection: Connection, draft_id: int, *, lock: bool = False) -> Draft | None:
+    """The draft of this id. With `lock`, nobody else may change it until we commit."""
+    query = select(drafts).where(drafts.c.id == draft_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return _draft(row) if row else None
+
+
+def list_waiting(connection: Connection) -> list[Draft]:
+    """Drafts that nobody has decided on, the oldest first."""
+    query = select(drafts).where(drafts.c.state == DraftState.WAITING).order_by(drafts.c.id)
+    return [_draft(row) for row in connection.execute(query)]
+
+
+def list_newest(connection: Connection, *, limit: int) -> list[Draft]:
+    """The newest drafts, whatever became of them."""
+    query = select(drafts).order_by(drafts.c.id.desc()).limit(limit)
+    return [_draft(row) for row in connection.execute(query)]
+
+
+def of_incident(connection: Connection, incident_id: int) -> list[Draft]:
+    """The drafts that became, or joined, this incident."""
+    query = select(drafts).where(drafts.c.incident_id == incident_id).order_by(drafts.c.id)
+    return [_draft(row) for row in connection.execute(query)]
+
+
+def newest_of(
+    connection: Connection, component_id: int | None, integration_id: int | None
+) -> Draft | None:
+    """The newest draft of a component, or of an integration's alerts without one."""
+    query = select(drafts).order_by(drafts.c.id.desc()).limit(1)
+    if component_id is None:
+        query = query.where(
+            drafts.c.component_id.is_(None), drafts.c.integration_id == integration_id
+        )
+    else:
+        query = query.where(drafts.c.component_id == component_id)
+    row = connection.execute(query).one_or_none()
+    return _draft(row) if row else None
+
+
+def open_incident_of(connection: Connection, component_id: int) -> int | None:
+    """The newest open incident that affects a component."""
+    query = (
+        select(incidents.c.id)
+        .join(incident_components)
+        .where(
+            incident_components.c.component_id == component_id,
+            incidents.c.status.in_([s for s in Status if s.is_open]),
+        )
+        .order_by(incidents.c.id.desc())
+        .limit(1)
+    )
+    return connection.scalars(query).one_or_none()
+
+
+def add(connection: Connection, values: Mapping[str, Any]) -> Draft:
+    """A new draft."""
+    row = connection.execute(insert(drafts).values(**values).returning(*drafts.c)).one()
+    return _draft(row)
+
+
+def change(connection: Connection, draft_id: int, values: Mapping[str, Any]) -> None:
+    """Set some columns of a draft."""
+    connection.execute(update(drafts).where(drafts.c.id == draft_id).values(**values))
+
+
+_ADOPT = (
+    update(drafts)
+    .where(
+        drafts.c.state == DraftState.WAITING,
+        or_(
+            drafts.c.id == bindparam("draft"),
+            drafts.c.component_id.in_(bindparam("components", expanding=True)),
+        ),
+    )
+    .values(
+        state=DraftState.POSTED,
+        incident_id=bindparam("incident"),
+        decided_by=bindparam("by"),
+        decided_at=bindparam("now"),
+        auto_at=None,
+    )
+)
+
+
+def adopt(
+    connection: Connection,
+    *,
+    draft_id: int | None,
+    component_ids: Collection[int],
+    incident_id: int,
+    by: str,
+    now: datetime,
+) -> None:
+    """Let an incident have the draft it was made of, and all that wait for its components."""
+    connection.execute(
+        _ADOPT,
+        {
+            "draft": draft_id,
+            "components": list(component_ids),
+            "incident": incident_id,
+            "by": by,
+            "now": now,
+        },
+    )
+
+
+def last_automatic_post(connection: Connection) -> datetime | None:
+    """When something was last posted that nobody pressed."""
+    query = select(func.max(drafts.c.decided_at)).where(
+        drafts.c.decided_by == AUTOMATON, drafts.c.state == DraftState.POSTED
+    )
+    last: datetime | None = connection.scalars(query).one()
+    return last
+
+
+def links_of(connection: Connection, alert_ids: Sequence[int]) -> dict[int, tuple[Fed, Draft]]:
+    """By alert: its newest draft, and what that knows of it."""
+    newest = (
+        select(func.max(draft_alerts.c.draft_id))
+        .where(draft_alerts.c.alert_id.in_(alert_ids))
+        .group_by(draft_alerts.c.alert_id)
+    )
+    query = select(draft_alerts).where(
+        draft_alerts.c.alert_id.in_(alert_ids), draft_alerts.c.draft_id.in_(newest)
+    )
+    fed = {row.alert_id: _fed(row) for row in connection.execute(query.order_by("draft_id"))}
+    ids = {one.draft_id for one in fed.values()}
+    found = connection.execute(select(drafts).where(drafts.c.id.in_(ids)))
+    by_id = {row.id: _draft(row) for row in found}
+    return {alert_id: (one, by_id[one.draft_id]) for alert_id, one in fed.items()}
+
+
+def feed(connection: Connection, links: Sequence[tuple[int, Alert, str]]) -> None:
+    """Let (draft, alert, integration's name) belong together, as the alert stands now."""
+    rows = [
+        {
+            "draft_id": draft_id,
+            "alert_id": alert.id,
+            "integration": name,
+            "facts": alert.facts,
+            "fired_at": alert.fired_at,
+            "cleared_at": alert.cleared_at,
+            "acknowledged_at": alert.acknowledged_at,
+            "silent": False,
+        }
+        for draft_id, alert, name in links
+    ]
+    told = ["facts", "fired_at", "cleared_at", "acknowledged_at", "silent"]
+    upsert(connection, draft_alerts, rows, key=["draft_id", "alert_id"], update=told)
+
+
+def count(connection: Connection, draft_id: int) -> Count:
+    """How the alerts of a draft stand."""
+    fires = draft_alerts.c.fired_at > draft_alerts.c.cleared_at
+    query = select(
+        func.coalesce(func.sum(case((fires & ~draft_alerts.c.silent, 1), else_=0)), 0),
+        func.coalesce(func.sum(case((fires & draft_alerts.c.silent, 1), else_=0)), 0),
+        func.count(),
+    ).where(draft_alerts.c.draft_id == draft_id)
+    return Count(*connection.execute(query).one())
+
+
+def list_fed(connection: Connection, draft_id: int, *, limit: int = 100) -> list[Fed]:
+    """The alerts of a draft, in the order in which they fired."""
+    query = select(draft_alerts).where(draft_alerts.c.draft_id == draft_id)
+    ordered = query.order_by(draft_alerts.c.fired_at, draft_alerts.c.alert_id).limit(limit)
+    return [_fed(row) for row in connection.execute(ordered)]
+
+
+def fall_silent(connection: Connection, now: datetime) -> list[int]:
+    """Mark firing alerts about which their tool said nothing for too long; their live drafts."""
+    touched: list[int] = []
+    for integration_id, seconds in connection.execute(
+        select(integrations.c.id, integrations.c.stale_seconds)
+    ).all():
+        unheard = select(alerts.c.id).where(
+            alerts.c.integration_id == integration_id,
+            alerts.c.seen_at < now - timedelta(seconds=seconds),
+        )
+        silent = (
+            update(draft_alerts)
+            .where(
+                ~draft_alerts.c.silent,
+                draft_alerts.c.fired_at > draft_alerts.c.cleared_at,
+                draft_alerts.c.draft_id.in_(_live()),
+                draft_alerts.c.alert_id.in_(unheard),
+            )
+            .values(silent=True)
+            .returning(draft_alerts.c.draft_id)
+        )
+        touched += connection.scalars(silent).all()
+    return sorted(set(touched))
+
+
+def _live() -> Any:
+    """Drafts that wait, or whose incident is open."""
+    is_open = incidents.c.status.in_([s for s in Status if s.is_open])
+    return (
+        select(drafts.c.id)
+        .outerjoin(incidents)
+        .where(or_(drafts.c.state == DraftState.WAITING, is_open))
+    )
+
+
+def _draft(row: Row[Any]) -> Draft:
+    values = {field.name: getattr(row, field.name) for field in fields(Draft)}
+    values["state"] = DraftState(values["state"])
+    values["severity"] = Severity(values["severity"])
+    return Draft(**values)
+
+
+def _fed(row: Row[Any]) -> Fed:
+    return Fed(**{field.name: getattr(row, field.name) for field in fields(Fed)})
