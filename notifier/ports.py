@@ -111,7 +111,8 @@ class SourceModule(Protocol):
 
     `verify` and `parse` touch nothing but what they are given. A module may also offer `OPTIONS`
     (a sequence of `domain.signal.Option`, whose values `parse` gets), `check_options(options)`,
-    which raises Invalid, and `RESOLVES = False` where the tool never says that an alert is over.
+    which raises Invalid, `RESOLVES = False` where the tool never says that an alert is over, and
+    `ALWAYS_SIGNED = True` where `verify` needs no secret of ours.
     """
 
     NAME: str

@@ -84,7 +84,11 @@ class Word:
 
 
 def word(signal: Signal) -> Word:
-    """What a signal adds to what is known of its alert. Whoever acknowledges it saw it fire."""
+    """What a signal adds to what is known of its alert. Whoever acknowledges it saw it fire.
+
+    The words of an end count only as long as there are no others: several tools send nothing in it
+    but the key.
+    """
     told = clean(signal)
     ended = told.condition is Condition.RESOLVED
     return Word(
@@ -92,8 +96,21 @@ def word(signal: Signal) -> Word:
         fired_at=NEVER if ended else told.position,
         cleared_at=told.position if ended else NEVER,
         acknowledged_at=told.at if told.condition is Condition.ACKNOWLEDGED else NEVER,
-        facts_at=told.at,
+        facts_at=NEVER if ended else told.at,
         facts=Facts(told.title, told.description, told.severity, told.url, told.labels).write(),
+    )
+
+
+def merge(one: Word, other: Word) -> Word:
+    """What two words about one alert say together; the same as `store.alerts` does with rows."""
+    latest = max(one, other, key=lambda word: (word.facts_at, word.facts))
+    return Word(
+        key=one.key,
+        fired_at=max(one.fired_at, other.fired_at),
+        cleared_at=max(one.cleared_at, other.cleared_at),
+        acknowledged_at=max(one.acknowledged_at, other.acknowledged_at),
+        facts_at=latest.facts_at,
+        facts=latest.facts,
     )
 
 
@@ -147,13 +164,18 @@ class Target:
 def target(origin: Origin, facts: Facts, rules: Sequence[Rule]) -> Target | None:
     """Where an alert belongs; None for one that is ignored or only information."""
     said = severity_of(facts.severity, default=origin.severity)
-    rule = next((rule for rule in rules if _matches(rule, origin, facts)), None)
+    rule = rule_for(origin, facts, rules)
     if rule is None:
         return Target(origin.component_id, said) if said else None
     severity = rule.severity or said
     if rule.component_id is None or severity is None:
         return None
     return Target(rule.component_id, severity, rule.preset_id, rule.auto_after)
+
+
+def rule_for(origin: Origin, facts: Facts, rules: Sequence[Rule]) -> Rule | None:
+    """The rule that decides about an alert."""
+    return next((rule for rule in rules if _matches(rule, origin, facts)), None)
 
 
 def _matches(rule: Rule, origin: Origin, facts: Facts) -> bool:

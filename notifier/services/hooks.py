@@ -108,8 +108,8 @@ class Intake:
             if known is None or known.integration.source != source:
                 return _UNKNOWN
             return self._take(known, hook, peer, key)
-        except DBAPIError as error:
-            _log.warning("a request of %s cannot be kept: %s", source, error.orig)
+        except (DBAPIError, OSError) as error:  # OSError: a vendor's certificate cannot be had
+            _log.warning("a request of %s cannot be taken: %s", source, error)
             return _AWAY
         except Exception:
             _log.exception("a request of %s went wrong", source)

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from notifier.domain.alerting import Word, is_firing
+from notifier.domain.alerting import Word, is_firing, merge
 from notifier.store.db import upsert
 from notifier.store.schema_alerts import (
     alerts,
@@ -110,37 +110,45 @@ _SEEN = (
 
 def write(connection: Connection, bodies: Sequence[Body], told: Sequence[Told]) -> None:
     """Keep requests and merge what they say; all of it in the caller's transaction."""
-    connection.execute(_KEEP, [asdict(body) for body in bodies])
+    if bodies:
+        connection.execute(_KEEP, [asdict(body) for body in bodies])
     seen = {one.integration_id: one.at for one in told}
     if not seen:
         return
     connection.execute(_SEEN, [{"which": i, "at": at} for i, at in sorted(seen.items())])
-    # Two who write several rows at once have to take them in one order, or each waits for the
-    # other (PostgreSQL).
-    rows = sorted((_row(one, w) for one in told for w in one.words), key=_place)
-    if rows:
+    if rows := _rows(told):
         connection.execute(_MERGE, rows)
     notes = [note | {"integration_id": one.integration_id} for one in told for note in one.notes]
     upsert(connection, happenings, notes, key=["integration_id", "key"], update=[])
 
 
-def _row(told: Told, one: Word) -> dict[str, Any]:
+def _rows(told: Sequence[Told]) -> list[dict[str, Any]]:
+    """One row for each alert, in one order for everybody.
+
+    Two who write several rows at once would otherwise wait for each other (PostgreSQL).
+    """
+    merged: dict[tuple[int, str], tuple[datetime, Word]] = {}
+    for one in told:
+        for said in one.words:
+            place = one.integration_id, said.key
+            at, before = merged.get(place, (one.at, said))
+            merged[place] = max(at, one.at), merge(before, said)
+    return [_row(place[0], at, said) for place, (at, said) in sorted(merged.items())]
+
+
+def _row(integration_id: int, at: datetime, one: Word) -> dict[str, Any]:
     return {
-        "integration_id": told.integration_id,
+        "integration_id": integration_id,
         "key": one.key,
         "fired_at": one.fired_at,
         "cleared_at": one.cleared_at,
         "acknowledged_at": one.acknowledged_at,
         "facts_at": one.facts_at,
         "facts": one.facts,
-        "first_seen_at": told.at,
-        "seen_at": told.at,
+        "first_seen_at": at,
+        "seen_at": at,
         "changed": True,
     }
-
-
-def _place(row: dict[str, Any]) -> tuple[int, str]:
-    return row["integration_id"], row["key"]
 
 
 _CHANGED = (
