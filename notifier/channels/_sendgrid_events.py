@@ -76,6 +76,7 @@ class EventReader:
     def __init__(self, public_key: str) -> None:
         """`public_key` is "" when it is not known; then nothing is believed."""
         self._key = read_public_key(public_key) if public_key else None
+        self.listens = bool(public_key)
 
     def read(
         self, headers: Mapping[str, str], body: bytes, *, now: datetime

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def channels(as_json: bool) -> None:
     """How the ways out do.
 
-    Ends with code 1 when one of them needs attention.
+    Ends with code 1 when one of them needs attention, or tells nothing of mail it has accepted.
 
     \b
     Example:
@@ -32,7 +32,7 @@ def channels(as_json: bool) -> None:
         click.echo(shown.model_dump_json())
     else:
         click.echo("\n".join(map(_line, found)))
-    if any(one.needs_attention for one in found):
+    if any(one.needs_attention or one.silent for one in found):
         raise click.exceptions.Exit(1)
 
 
@@ -41,4 +41,5 @@ def _line(one: ChannelReport) -> str:
     until = f" until {one.blocked_until:%H:%M:%S} UTC" if one.blocked_until else ""
     said = f": {one.reason}" if one.reason else ""
     counted = f"{one.failures} failed" + ("" if one.calls is None else f" of {one.calls}")
-    return f"{one.name:16} {one.breaker}{until}{share}, {counted} in 15 minutes{said}"
+    silence = f"; {one.silence}" if one.silence else ""
+    return f"{one.name:16} {one.breaker}{until}{share}, {counted} in 15 minutes{said}{silence}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -47,10 +47,17 @@ from notifier.domain.message import Mail
 from notifier.domain.plan import Lane
 from notifier.ports import MailChannel, Notifier, PostChannel, PreparedMail
 from notifier.store import health as store
+from notifier.store import silence
 
 #: Readers in the page that finds out whether a provider works again. Not one, because one may be
 #: refused for a reason of its own; not a page, because the answer may be lost for all of it.
 PROBE_READERS = 10
+
+#: A mail of which its provider tells nothing for so long may be lost: SendGrid tells within seconds
+#: that it begins to deliver.
+SILENT_AFTER = timedelta(minutes=15)
+#: Nobody has to know of a mail's silence for ever: SendGrid posts its events for a day.
+_SILENT_FOR = timedelta(days=1)
 
 #: How long calls are remembered by the minute.
 _KEPT = timedelta(hours=1)
@@ -217,10 +224,24 @@ class ChannelReport:
     calls: int | None
     failures: int
     slow: int
+    #: Mails of the last day that it took more than 15 minutes ago and of which nothing is told
+    #: since. None where nobody tells us.
+    silent: int | None
     rate: Rate | None
 
     #: Whether an operator should know: messages wait, or leave by another way.
     needs_attention: bool
+
+    @property
+    def silence(self) -> str:
+        """What is to be said of mail that nothing is told of; "" when there is none."""
+        if not self.silent:
+            return ""
+        return (
+            f"no event has come for {self.silent:,} {'mail' if self.silent == 1 else 'mails'}"
+            " accepted more than 15 minutes ago: look for them in the provider's own log, and"
+            " check that its events reach us"
+        )
 
 
 def report(connection: Connection, n: Notifier, now: datetime) -> list[ChannelReport]:
@@ -230,10 +251,24 @@ def report(connection: Connection, n: Notifier, now: datetime) -> list[ChannelRe
     since = start_of_minute(now) - QUARTER
     minutes = store.minutes_since(connection, list(channels), since)
     weights = _weights(n, found, now)
+    silent = _count_silent(connection, n, now)
     return [
-        _report(channel, found[name], minutes[name], weights.get(name), name in n.posts, now)
+        replace(
+            _report(channel, found[name], minutes[name], weights.get(name), name in n.posts, now),
+            silent=silent.get(name),
+        )
         for name, channel in channels.items()
     ]
+
+
+def _count_silent(connection: Connection, n: Notifier, now: datetime) -> dict[str, int]:
+    """By channel, for those mail providers in use that tell us what became of it."""
+    since, until = now - _SILENT_FOR, now - SILENT_AFTER
+    return {
+        name: silence.count_silent(connection, name, since=since, until=until)
+        for name in n.mail_channels
+        if name in n.event_readers and n.event_readers[name].listens
+    }
 
 
 def in_trouble(n: Notifier) -> list[str]:
@@ -347,6 +382,7 @@ def _report(
         calls=None if is_post else int(load.calls),
         failures=int(load.failures),
         slow=int(load.slow),
+        silent=None,
         rate=channel.rate,
         needs_attention=needs_attention(health, now),
     )

@@ -107,8 +107,8 @@ def pause_if_restored(n: Notifier, mark: Path | None) -> bool:
     """Pause when the database is a copy; whether it is. Called before anything is delivered.
 
     A database file has a mark beside it, which `keep_mark` moves on as messages leave: a mark
-    that is missing, or that knows of more than the database, shows a copy. PostgreSQL says itself
-    which cluster it is, so there `mark` is None.
+    that is missing, that knows of more than the database, or that was copied along from beside
+    another file, shows a copy. PostgreSQL says itself which cluster it is, so there `mark` is None.
     """
     with n.db.transaction() as connection:
         known = site.identity(connection)
@@ -128,7 +128,11 @@ def keep_mark(n: Notifier, mark: Path | None) -> None:
     if mark is None:
         return
     with n.db.read() as connection:
-        told = {"identity": site.identity(connection), **asdict(site.progress(connection))}
+        told = {
+            "identity": site.identity(connection),
+            "file": _number_of_file(mark),
+            **asdict(site.progress(connection)),
+        }
     text = json.dumps(told)
     if _read(mark) == text:
         return
@@ -146,11 +150,19 @@ def _is_same(connection: Connection, known: str, mark: Path | None) -> bool:
         return known == site.cluster(connection)
     try:
         told = json.loads(_read(mark))
-        identity = told.pop("identity")
+        identity, file = told.pop("identity"), told.pop("file", None)
         seen = Progress(**told)
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
+    # Marks of the first versions name no file.
+    if file not in (None, _number_of_file(mark)):
+        return False
     return bool(identity == known) and not site.progress(connection).is_behind(seen)
+
+
+def _number_of_file(mark: Path) -> int:
+    """The inode of the database: a folder that is copied has other files in it."""
+    return mark.with_suffix("").stat().st_ino
 
 
 def _new_identity(connection: Connection, mark: Path | None) -> str:

@@ -38,6 +38,10 @@ class Channel(BaseModel):
     calls: int | None = Field(description="Null for posts: only their failures are counted.")
     failures: int
     slow: int = Field(description="Calls that took more than five seconds.")
+    silent: int | None = Field(
+        description="E-mails of the last day, accepted more than 15 minutes ago, of which no event"
+        " has come since. Null where no events are configured."
+    )
 
     @classmethod
     def of(cls, found: ChannelReport) -> Self:
@@ -54,6 +58,7 @@ class Channel(BaseModel):
             calls=found.calls,
             failures=found.failures,
             slow=found.slow,
+            silent=found.silent,
         )
 
 

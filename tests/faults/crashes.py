@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from notifier.ports import Step
 from tests.faults.site import Site, Told, open_site
@@ -14,30 +14,36 @@ from tests.faults.trial import Fault, Ground, Trial
 _LIVES = 20
 
 
-def die_before_commit(ground: Ground) -> Iterator[Trial]:
-    """The operator is told nothing, nothing is sent; the same form sent again is one incident."""
-    with open_site(ground) as site:
-        for _ in range(ground.tries):
-            told = _crash(site, "declare.before_commit")
-            begun = site.restart()
-            time.sleep(0.3)
-            early = (
-                ("something was sent that was never committed",) if _was_sent(site, told) else ()
-            )
-            site.declare(told)
-            yield site.conclude(told, healed_ns=begun, broken=early)
-        yield site.last_look()
+def die_before_commit(step: Step) -> Callable[[Ground], Iterator[Trial]]:
+    """The operator is told nothing, nothing is sent; the same form sent again counts once."""
+
+    def run(ground: Ground) -> Iterator[Trial]:
+        with open_site(ground) as site:
+            for _ in range(ground.tries):
+                told = _crash(site, step, told=_prepare(site, step))
+                begun = site.restart()
+                time.sleep(0.3)
+                early = ["something was sent that was never committed"] * _was_sent(site, told)
+                again = press_twice(site, told)
+                yield site.conclude(told, healed_ns=begun, broken=[*early, *again])
+            yield site.last_look()
+
+    return run
 
 
-def die_after_commit(ground: Ground) -> Iterator[Trial]:
+def die_after_commit(step: Step) -> Callable[[Ground], Iterator[Trial]]:
     """It was committed, though the operator does not know; whoever serves next sends it."""
-    with open_site(ground) as site:
-        for _ in range(ground.tries):
-            told = _crash(site, "declare.after_commit")
-            begun = site.restart()
-            site.declare(told)
-            yield site.conclude(told, healed_ns=begun)
-        yield site.last_look()
+
+    def run(ground: Ground) -> Iterator[Trial]:
+        with open_site(ground) as site:
+            for _ in range(ground.tries):
+                told = _crash(site, step, told=_prepare(site, step))
+                begun = site.restart()
+                again = press_twice(site, told)
+                yield site.conclude(told, healed_ns=begun, broken=again)
+            yield site.last_look()
+
+    return run
 
 
 def die_on_a_post(step: Step) -> Fault:
@@ -159,10 +165,29 @@ def loop_of_crashes(ground: Ground) -> Iterator[Trial]:
         yield site.last_look()
 
 
-def _crash(site: Site, step: Step, *, hit: int = 1) -> Told:
-    """Declare, and let the process die at that step of it."""
+def _prepare(site: Site, step: Step) -> Told:
+    """What is published at that step: a disruption, or the next word or the end of an older one."""
+    publishes = step.partition(".")[0]
+    if publishes == "declare":
+        return site.prepare()
+    before = site.say()
+    site.wait_until_settled(before)
+    return site.prepare_next(before, "resolved" if publishes == "resolve" else "monitoring")
+
+
+def press_twice(site: Site, told: Told) -> list[str]:
+    """The same form again, and once more; what is wrong with what was published by it."""
+    broken = [] if site.declare(told) else ["the same form was refused when it was sent again"]
+    site.declare(told)
+    updates = len(site.ask(told).get("updates", ()))
+    broken += [] if updates == told.number else [f"{updates} updates instead of {told.number}"]
+    return broken
+
+
+def _crash(site: Site, step: Step, *, hit: int = 1, told: Told | None = None) -> Told:
+    """Publish, usually a new disruption, and let the process die at that step of it."""
+    told = told or site.prepare()
     site.node.arm(step, "kill", hit=hit)
-    told = site.prepare()
     site.declare(told)
     if not site.node.wait_until_dead():
         raise AssertionError(f"the step {step} was not reached {hit} times: {site.node.output}")
@@ -175,8 +200,27 @@ def _was_sent(site: Site, told: Told) -> bool:
 
 
 FAULTS = (
-    Fault("F1", "kill -9 before the commit", die_before_commit, tries=(4, 60)),
-    Fault("F2", "kill -9 after the commit, before the post", die_after_commit, tries=(4, 60)),
+    Fault("F1", "kill -9 before the commit", die_before_commit("declare.before_commit"), (4, 60)),
+    Fault(
+        "F1 update",
+        "the same with an update",
+        die_before_commit("update.before_commit"),
+        tries=(2, 30),
+    ),
+    Fault(
+        "F1 resolve",
+        "the same with the end",
+        die_before_commit("resolve.before_commit"),
+        tries=(2, 30),
+    ),
+    Fault(
+        "F2",
+        "kill -9 after the commit, before the post",
+        die_after_commit("declare.after_commit"),
+        tries=(4, 60),
+    ),
+    Fault("F2 update", "the same with an update", die_after_commit("update.after_commit"), (2, 30)),
+    Fault("F2 resolve", "the same with the end", die_after_commit("resolve.after_commit"), (2, 30)),
     die_on_a_post("post.claimed"),
     Fault("F3", "the post is taken, its answer lost, then kill -9", die_mid_post, tries=(4, 60)),
     die_on_a_post("post.answered"),

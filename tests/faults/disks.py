@@ -14,28 +14,36 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psycopg
 from sqlalchemy.engine import make_url
 
-from tests.faults.databases import postgres_server, restart
+from tests.faults.databases import find_damage, postgres_server, restart
 from tests.faults.site import Site, Told, open_site
 from tests.faults.trial import Fault, Ground, Trial
+from tests.processes import request_json
 
 _DISK_MB = 12
+#: A new cluster takes 45 MB, and keeps up to 80 MB of old log files (min_wal_size).
+_CLUSTER_MB = 160
+#: How soon after there is room again everything has left.
+_ROOM_SECONDS = 10.0
 #: The longest that a declaration may wait for a lock before it is refused (store/sqlite.py).
 _LOCKED_SECONDS = 4.0
 
 
 def full_disk(ground: Ground) -> Iterator[Trial]:
     """Full before the press, or in the middle of the fan-out; then there is room again."""
-    with _small_disk(ground.folder / "disk") as disk:
+    with _small_disk(ground.folder / "disk", megabytes=_DISK_MB) as disk:
         place = replace(ground, url=f"sqlite:///{disk / 'notifier.db'}")
         with open_site(place, customers=200) as site:
             for number in range(ground.tries):
                 told = site.prepare()
+                broken: tuple[str, ...] = ()
                 if number % 2 == 0:
                     with _filled(disk):
-                        site.declare(told)
+                        broken = _press_on_a_full_disk(site, told)
                         time.sleep(1.0)
                 else:
                     site.node.arm("mail.settled", "sleep", seconds=0.5)
@@ -45,16 +53,16 @@ def full_disk(ground: Ground) -> Iterator[Trial]:
                         time.sleep(1.5)
                 healed = time.time_ns()
                 site.declare(told)
-                yield site.conclude(told, healed_ns=healed, seconds=15)
+                yield site.conclude(told, healed_ns=healed, seconds=_ROOM_SECONDS, broken=broken)
             yield site.last_look()
             site.kill()
         yield Trial(tries=0, broken=_integrity(disk / "notifier.db"))
 
 
 @contextmanager
-def _small_disk(folder: Path) -> Iterator[Path]:
+def _small_disk(folder: Path, *, megabytes: int) -> Iterator[Path]:
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_MB}m", "none", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)]
     subprocess.run(mount, check=True, capture_output=True)
     try:
         yield folder
@@ -81,6 +89,72 @@ def _integrity(database: Path) -> tuple[str, ...]:
     with contextlib.closing(sqlite3.connect(database)) as connection:
         said = connection.execute("PRAGMA integrity_check").fetchone()[0]
     return () if said == "ok" else (f"integrity_check says {said}",)
+
+
+def full_cluster(ground: Ground) -> Iterator[Trial]:
+    """PostgreSQL's disk is full: before the press or in the middle of the fan-out, by turns.
+
+    Every other time so is its write-ahead log. That ends PostgreSQL, and it does not come up again
+    before there is room and somebody starts it. In the middle means: with an answer that is known
+    and not yet written.
+    """
+    with (
+        _small_disk(ground.folder / "disk", megabytes=_CLUSTER_MB) as disk,
+        postgres_server(disk) as server,
+    ):
+        with open_site(replace(ground, url=server.get_uri()), customers=200) as site:
+            for number in range(ground.tries):
+                told = site.prepare()
+                in_the_middle, and_its_log = bool(number % 2), bool(number // 2 % 2)
+                if in_the_middle:
+                    site.node.arm("mail.answered", "sleep", seconds=1.0)
+                    site.declare(told)
+                    site.wait_for(site.batch, told)
+                with _filled(disk):
+                    if and_its_log:
+                        _end_by_its_log(server)
+                    broken = () if in_the_middle else _press_on_a_full_disk(site, told)
+                    time.sleep(1.5)
+                if and_its_log:
+                    restart(server)
+                healed = time.time_ns()
+                site.declare(told)
+                yield site.conclude(told, healed_ns=healed, seconds=_ROOM_SECONDS, broken=broken)
+            yield site.last_look()
+            site.kill()
+        yield Trial(tries=0, broken=find_damage(server))
+
+
+def _end_by_its_log(server: Any) -> None:
+    """Write until PostgreSQL needs one more file for its log. It gives up, and stays down."""
+    more = "SELECT pg_logical_emit_message(true, 'faults', 'more'), pg_switch_wal()"
+    with contextlib.suppress(psycopg.OperationalError):
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            for _ in range(_CLUSTER_MB):
+                connection.execute(more)
+        raise AssertionError("PostgreSQL found room for its log on a full disk")
+
+
+def _press_on_a_full_disk(site: Site, told: Told) -> tuple[str, ...]:
+    """The declaration is kept, or refused in words and then nothing of it leaves."""
+    url = f"{site.node.url}/api/v1/incidents"
+    status, answer = request_json(
+        "POST", url, told.body, token=site.token, Idempotency_Key=told.key
+    )
+    if status == 201:
+        told.incident = answer["id"]
+        return ()
+    time.sleep(1.0)
+    found = site.look(told)
+    return tuple(
+        sentence
+        for sentence, is_so in (
+            (f"refused with {status} and no words", not (answer and answer.get("detail"))),
+            ("refused, and a post left", not found.missing_posts),
+            ("refused, and mails left", found.missing != told.expected.readers),
+        )
+        if is_so
+    )
 
 
 def _cannot_mount() -> str:
@@ -201,6 +275,14 @@ FAULTS = (
         full_disk,
         tries=(4, 40),
         kinds=("sqlite",),
+        missing=_cannot_mount,
+    ),
+    Fault(
+        "D1 cluster",
+        "PostgreSQL's disk is full, before the press or in the middle; so full that it ends",
+        full_cluster,
+        tries=(4, 40),
+        kinds=("postgresql",),
         missing=_cannot_mount,
     ),
     Fault("D2", "SQLite is locked by another program", locked, tries=(2, 20), kinds=("sqlite",)),

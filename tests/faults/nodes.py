@@ -86,7 +86,7 @@ def second_server_on_sqlite(ground: Ground) -> Iterator[Trial]:
         yield site.last_look()
 
 
-def sleep_in(step: Step, seconds: float) -> Fault:
+def sleep_in(step: Step, seconds: float, *, tries: tuple[int, int] = (2, 40)) -> Fault:
     """SIGSTOP at a step of the route, SIGCONT later: the node believes that no time has passed."""
 
     def run(ground: Ground) -> Iterator[Trial]:
@@ -106,7 +106,7 @@ def sleep_in(step: Step, seconds: float) -> Fault:
             yield site.last_look()
 
     name = f"N2 {step} {seconds:.0f} s"
-    return Fault(name, f"SIGSTOP at {step}, SIGCONT after {seconds:.0f} s", run, tries=(2, 40))
+    return Fault(name, f"SIGSTOP at {step}, SIGCONT after {seconds:.0f} s", run, tries)
 
 
 def _fall_asleep(site: Site, step: Step) -> tuple[Told, int | None]:
@@ -189,7 +189,7 @@ FAULTS = (
     sleep_in("post.claimed", 5),
     sleep_in("post.answered", 5),
     sleep_in("mail.claimed", 5),
-    sleep_in("mail.claimed", _LONG_SLEEP),
+    sleep_in("mail.claimed", _LONG_SLEEP, tries=(1, 20)),
     Fault(
         "N3",
         "the link to the providers goes down and up again (network namespace)",

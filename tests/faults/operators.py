@@ -1,13 +1,9 @@
-"""What people do: press twice, upgrade in the middle of it, restore a backup."""
+"""What people do: press twice, upgrade in the middle of it, restore and copy."""
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import signal
-import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -21,8 +17,8 @@ from sqlalchemy import MetaData, create_engine, insert
 from sqlalchemy.engine import Connection, make_url
 
 import notifier.store
-from notifier.queueing.embedded import UPKEEP_SECONDS
 from notifier.settings import PREFIX
+from tests.faults import copies
 from tests.faults.referee import Expected, mark
 from tests.faults.site import Site, Told, open_site
 from tests.faults.starting import MAKING_A_SCHEMA, ZONES, spawn
@@ -140,52 +136,6 @@ def _migrate_and_kill(ground: Ground) -> int:
     raise AssertionError("the migration never ended")
 
 
-def restore_a_backup(ground: Ground) -> Iterator[Trial]:
-    """A backup from the middle of a fan-out, restored when all had left: nothing leaves again.
-
-    By what has left since, it is known as a backup; the upkeep takes note of that.
-    """
-    for number in range(ground.tries):
-        place = ground.again(number)
-        with open_site(place, customers=60) as site:
-            site.node.arm("mail.settled", "sleep", hit=2, seconds=1.0)
-            told = site.say()
-            site.wait_for(site.batch, told)
-            backup = place.folder / "backup.db"
-            _copy_live(make_url(place.url).database or "", backup)
-            site.wait_until_settled(told)
-            time.sleep(UPKEEP_SECONDS + 1)
-            before = len(site.box.messages())
-            site.kill()
-            _put_back(backup, Path(make_url(place.url).database or ""))
-            site.restart()
-            time.sleep(4.0)
-            sent = len(site.box.messages()) - before
-            broken = [f"{sent} messages left again by themselves"] if sent else []
-            broken += [] if _is_paused(place) else ["the restored notifier did not start paused"]
-            yield Trial(broken=tuple(broken))
-
-
-def _copy_live(source: str, target: Path) -> None:
-    """A consistent copy of a database that is being written, as `sqlite3 .backup` makes it."""
-    with (
-        contextlib.closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as live,
-        contextlib.closing(sqlite3.connect(target)) as copy,
-    ):
-        live.backup(copy)
-
-
-def _put_back(backup: Path, database: Path) -> None:
-    for extra in ("-wal", "-shm", "-journal"):
-        Path(f"{database}{extra}").unlink(missing_ok=True)
-    shutil.copy(backup, database)
-
-
-def _is_paused(ground: Ground) -> bool:
-    with contextlib.closing(sqlite3.connect(make_url(ground.url).database or "")) as connection:
-        return connection.execute("SELECT paused_at FROM site").fetchone()[0] is not None
-
-
 def _settings(ground: Ground) -> dict[str, str]:
     config = ground.folder / "notifier.toml"
     config.touch()
@@ -197,18 +147,32 @@ def _driver(url: str) -> str:
 
 
 FAULTS = (
-    Fault("O2", "50 parallel requests with one Idempotency-Key", press_fifty_times, tries=(2, 40)),
+    # The longest first, so that it is not waited for alone at the end of a run.
+    Fault(
+        "B1 pg_dump",
+        "pg_dump from the middle of a fan-out, restored in a new database, in another cluster",
+        copies.restore_a_backup,
+        tries=(2, 20),
+        kinds=("postgresql",),
+    ),
+    Fault(
+        "B1",
+        "a backup from the middle of a fan-out is put back after its end",
+        copies.restore_a_backup,
+        tries=(1, 20),
+        kinds=("sqlite",),
+    ),
+    Fault(
+        "B2",
+        "a copy is started by mistake, beside the original that is sending",
+        copies.start_a_copy,
+        tries=(1, 20),
+    ),
     Fault(
         "U1",
         "upgrade from the first schema with 10,000 pending, the migration killed on the way",
         upgrade_with_pending,
         tries=(1, 10),
     ),
-    Fault(
-        "B1",
-        "a backup from the middle of a fan-out is restored after its end",
-        restore_a_backup,
-        tries=(1, 20),
-        kinds=("sqlite",),
-    ),
+    Fault("O2", "50 parallel requests with one Idempotency-Key", press_fifty_times, tries=(2, 40)),
 )

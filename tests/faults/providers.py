@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-from tests.faults.site import open_site
+from notifier.services.health import SILENT_AFTER
+from tests.faults.site import Site, open_site
 from tests.faults.starting import clear_faults, restart_sandbox
 from tests.faults.trial import Fault, Ground, Trial
-from tests.processes import free_port
+from tests.processes import free_port, request_json
 
 Order = Mapping[str, Any]
 
@@ -97,6 +98,38 @@ def away(ground: Ground) -> Iterator[Trial]:
             restart_sandbox(site.box)
             yield site.conclude(told, healed_ns=time.time_ns())
         yield site.last_look()
+
+
+def accepted_and_lost(ground: Ground) -> Iterator[Trial]:
+    """SendGrid answers 202 and loses the request. After 15 minutes without an event we say so."""
+    with open_site(ground, events=True) as site:
+        lost = 0
+        for _ in range(ground.tries):
+            spared = ground.random.randint(0, 4)
+            site.box.fault(service="sendgrid", fault="202_then_lost", after=spared)
+            told = site.say()
+            site.wait_until_settled(told)
+            site.box.wait_until_told()
+            early = _silent_mails(site)
+            lost += len(site.look(told).missing)
+            site.node.shift_clock(SILENT_AFTER.total_seconds() + 60)
+            said = _silent_mails(site)
+            site.node.shift_clock(0.0)
+            broken = [f"{early} mails are called lost at once"] if early else []
+            broken += [f"{lost} mails are lost, and {said} are said to be"] if said != lost else []
+            yield Trial(broken=tuple(broken))
+        never = () if lost == ground.tries * site.batch else (f"only {lost} mails were lost",)
+        yield Trial(tries=0, broken=never)
+        yield site.last_look()
+
+
+def _silent_mails(site: Site) -> int:
+    """The mails of which an operator is told that SendGrid says nothing."""
+    url = f"{site.node.url}/api/v1/channels"
+    status, answer = request_json("GET", url, token=site.token)
+    if status != 200:
+        raise AssertionError(f"the channels cannot be read: {status} {answer}")
+    return int(next(c["silent"] for c in answer["channels"] if c["channel"] == "sendgrid"))
 
 
 def sick_x_holds_no_mail(ground: Ground) -> Iterator[Trial]:
@@ -190,4 +223,10 @@ FAULTS = (
     Fault("P8", "keys refused (401, 403)", strike(*_each("x", (401, 403))), (2, 10)),
     Fault("P9", "X hangs: no mail waits for it", sick_x_holds_no_mail, (1, 10)),
     Fault("P10", "SendGrid down, the second provider takes over", failover, (1, 10)),
+    Fault(
+        "P11",
+        "SendGrid accepts and loses it: said after 15 minutes (events, a shifted clock)",
+        accepted_and_lost,
+        tries=(2, 20),
+    ),
 )

@@ -39,8 +39,9 @@ class Row:
 
     @property
     def is_good(self) -> bool:
-        """Whether every bound holds; what was skipped breaks none."""
-        return not self.failed and all(trial.is_good for trial in self.trials)
+        """Whether every bound holds. What was skipped breaks none, and proves nothing."""
+        was_tried = bool(self.skipped) or self.total("tries") > 0
+        return not self.failed and was_tried and all(trial.is_good for trial in self.trials)
 
     @property
     def verdict(self) -> str:
@@ -51,6 +52,8 @@ class Row:
             return f"BROKEN: {self.failed}"
         if self.is_good:
             return "ok"
+        if not self.total("tries"):
+            return "BROKEN: it came to no try"
         said = dict.fromkeys(sentence for trial in self.trials for sentence in trial.broken)
         return "BROKEN" + (f": {'; '.join(said)}" if said else "")
 
@@ -88,12 +91,13 @@ class Row:
             **{name: self.total(name) for name in (*sums, "unknown", "unknown_allowed")},
             "recovery_p50_seconds": self.recovery(0.5),
             "recovery_p99_seconds": self.recovery(0.99),
+            "tried": not self.skipped,
             "verdict": self.verdict,
         }
 
 
 def print_table(rows: Sequence[Row]) -> None:
-    """All rows under their heads, and what each fault is."""
+    """All rows under their heads, what each fault is, and which of them were not tried at all."""
     lines = [[name for name, _ in _COLUMNS], *(row.cells() for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(_COLUMNS) - 1)]
     for line in lines:
@@ -102,6 +106,10 @@ def print_table(rows: Sequence[Row]) -> None:
     print()
     for fault in dict.fromkeys(row.fault for row in rows):
         print(f"{fault.name}: {fault.what}")
+    untried = [row for row in rows if row.skipped]
+    print(f"\n{len(rows) - len(untried)} of {len(rows)} rows were tried")
+    for row in untried:
+        print(f"NOT TRIED: {row.fault.name} on {row.database}: {row.skipped}")
 
 
 def write_json(rows: Sequence[Row], *, seed: int, seconds: float) -> None:

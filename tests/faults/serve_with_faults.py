@@ -10,7 +10,9 @@ Two files of FOLDER, which may change at any time, say what to do:
   (SIGKILL), stops (SIGSTOP), sleeps, or the step raises. An order is obeyed once.
 * `clock`: by how many seconds this process's clock is wrong.
 
-`hits` gets a line for every step that was reached.
+`hits` gets a line for every step that was reached, and `threads.json` has the name of each thread
+that it starts with, by the number that the kernel knows it by. Where the variable FAULTS_THREADS
+says how many threads answer requests, it is as many instead of eight.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from notifier.app import build, load_settings
 from notifier.cli.server import end_on_signals, open_site, start_logging
 from notifier.ports import Step
 
-ORDER, HITS, CLOCK = "order.json", "hits", "clock"
+ORDER, HITS, CLOCK, THREADS = "order.json", "hits", "clock", "threads.json"
 
 
 class Struck(RuntimeError):
@@ -97,7 +99,10 @@ def main() -> None:
     start_logging(settings.log_level)
     end_on_signals()
     make = partial(build, clock=skewed_clock(folder), failpoint=Failpoints(folder))
-    with open_site(settings, host="127.0.0.1", port=port, threads=8, build=make) as site:
+    threads = int(os.environ.get("FAULTS_THREADS", "8"))
+    with open_site(settings, host="127.0.0.1", port=port, threads=threads, build=make) as site:
+        names = {thread.native_id: thread.name for thread in threading.enumerate()}
+        (folder / THREADS).write_text(json.dumps(names))
         site.run()
 
 

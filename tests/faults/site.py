@@ -34,7 +34,12 @@ class Told:
     key: str
     body: dict[str, Any]
     expected: Expected
+    #: 0 until the operator is told that it is published.
     incident: int = 0
+    #: Where it is published, below the API.
+    path: str = "incidents"
+    #: Which update of its incident it is.
+    number: int = 1
 
     @property
     def acknowledged(self) -> bool:
@@ -76,6 +81,11 @@ class Node(Process):
     def steps(self) -> set[str]:
         """The steps it has reached."""
         return set((self.folder / HITS).read_text().split())
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self.popen.poll() is None
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
@@ -154,31 +164,38 @@ class Site:
 
     def restart(self, number: int = 0) -> int:
         """Start it again after it died; the moment of that, in nanoseconds."""
-        if self.nodes[number].popen.poll() is None:
+        if self.nodes[number].is_alive:
             self.kill(number)
         return self.start(number)
 
     def prepare(self, **changes: Any) -> Told:
         """Something to declare, with a mark and an Idempotency-Key of its own."""
+        new = {"title": "No heat", "severity": "critical", "components": ["heat"]}
+        return self._prepare("incidents", 1, new | changes)
+
+    def prepare_next(self, before: Told, status: str) -> Told:
+        """The update to publish after one that was acknowledged; with "resolved", the end."""
+        path = f"incidents/{before.incident}/updates"
+        return self._prepare(path, before.number + 1, {"status": status})
+
+    def _prepare(self, path: str, number: int, said: Mapping[str, Any]) -> Told:
         words = mark(len(self.told) + 1)
         body = {
-            "title": "No heat",
-            "severity": "critical",
-            "components": ["heat"],
             "impact": f"You have no heat {words}.",
             "expected_duration": {"unknown": True},
             "explanation": "A pump failed.",
             "next_update_by": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
             "email": {"delay_minutes": 0},
-            **changes,
+            **said,
         }
-        told = Told(words, f"key-{words}", body, Expected(words, self.readers))
+        expected = Expected(words, self.readers)
+        told = Told(words, f"key-{words}", body, expected, path=path, number=number)
         self.told.append(told)
         return told
 
     def declare(self, told: Told, number: int = 0) -> bool:
         """Press the button; whether the operator was told that it is published."""
-        url = f"{self.nodes[number].url}/api/v1/incidents"
+        url = f"{self.nodes[number].url}/api/v1/{told.path}"
         with suppress(*_CUT):
             headers = {"Idempotency_Key": told.key}
             status, answer = request_json("POST", url, told.body, token=self.token, **headers)
@@ -201,13 +218,17 @@ class Site:
         return self.referee.judge(told.expected)
 
     def ask(self, told: Told) -> dict[str, Any]:
-        """What the product says of it; {} when nobody answers."""
+        """What the product says of its incident and of its own messages; {} when it says nothing.
+
+        `posts` and `email` are those of this update, whatever came after it.
+        """
         for node in self.nodes:
             with suppress(*_CUT):
                 url = f"{node.url}/api/v1/incidents/{told.incident}"
                 status, answer = request_json("GET", url, token=self.token)
-                if status == 200:
-                    return dict(answer)
+                if status == 200 and len(answer["updates"]) >= told.number:
+                    of_it = answer["updates"][-told.number]
+                    return {**answer, "posts": of_it["posts"], "email": of_it["email"]}
         return {}
 
     def wait_for(self, count: int, told: Told, seconds: float = 20.0) -> int:
@@ -229,7 +250,7 @@ class Site:
         deadline = time.monotonic() + seconds
         while True:
             answer = self.ask(told)
-            if answer and _is_over(answer, until_known=until_known):
+            if answer and is_over(answer, until_known=until_known):
                 return answer
             if time.monotonic() > deadline:
                 return answer
@@ -277,18 +298,21 @@ class Site:
         return Trial(tries=0, broken=broken, **doubles)
 
     def deliveries(self, told: Told) -> dict[str, str]:
-        """The ledger of its mail, by address."""
-        found: dict[str, str] = {}
+        """The ledger of its mail, by address. Every update before it has one too."""
+        mails: dict[int, dict[str, str]] = {}
         cursor = ""
         while True:
             url = f"{self.node.url}/api/v1/incidents/{told.incident}/deliveries?cursor={cursor}"
             status, page = request_json("GET", url, token=self.token)
             if status != 200:
                 raise AssertionError(f"the ledger cannot be read: {status} {page}")
-            found |= {row["address"].lower(): row["state"] for row in page["deliveries"]}
+            for row in page["deliveries"]:
+                dispatch_id = int(row["id"].partition("-")[0])
+                mails.setdefault(dispatch_id, {})[row["address"].lower()] = row["state"]
             cursor = page["next_cursor"]
             if not cursor:
-                return found
+                in_order = [mails[dispatch_id] for dispatch_id in sorted(mails)]
+                return in_order[told.number - 1] if len(in_order) >= told.number else {}
 
     def _lost(self, told: Told, finding: Finding, posts: Sequence[str]) -> int:
         """What is missing without the product saying so."""
@@ -352,7 +376,7 @@ def _is_open(answer: Mapping[str, Any]) -> bool:
     return bool({"planned", "sending"} & set(states))
 
 
-def _is_over(answer: Mapping[str, Any], *, until_known: bool) -> bool:
+def is_over(answer: Mapping[str, Any], *, until_known: bool = False) -> bool:
     """Whether the product does nothing more: what is unknown of posts it looks up by itself."""
     posts, mail = _states(answer)
     waits = "unknown" in posts or (until_known and "unknown" in mail)

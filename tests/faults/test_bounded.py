@@ -27,6 +27,10 @@ def test_each_step_of_the_route_is_reached() -> None:
         with open_site(ground) as site:
             told = site.say()
             yield site.conclude(told)
+            for status in ("monitoring", "resolved"):
+                told = site.prepare_next(told, status)
+                site.declare(told)
+                yield site.conclude(told)
             steps = site.node.steps
             missed = sorted(set(get_args(Step)) - steps)
             yield Trial(tries=0, broken=tuple(f"{step} was not reached" for step in missed))

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
 
 from notifier.app import build
+from notifier.channels.sendgrid import Config, build_event_reader
 from notifier.domain.access import Role
 from notifier.domain.delivery import Outcome, Retry, Sent, Unknown
 from notifier.domain.health import Rate
 from notifier.ports import Notifier
+from notifier.sandbox.event_key import EventKey
 from notifier.services import access, health
 from notifier.settings import Settings
 from notifier.store.db import Database
 from tests.fakes import FakeClock, FakeMail, FakePosts
+from tests.services.saying import declare
+from tests.services.scripted import run
 from tests.web.conftest import SignIn
 from tests.web.pages import LintingClient
 
@@ -30,9 +36,11 @@ def n(
     settings: Settings, clock: FakeClock, posts: FakePosts, mail: FakeMail, database: Database
 ) -> Notifier:
     backup = FakeMail("standby")
-    return build(
+    made = build(
         settings, clock=clock, posts={"x": posts}, mail=mail, backup=backup, database=database
     )
+    key = Config.model_validate({"events_public_key": EventKey.make().public})
+    return replace(made, event_readers={mail.name: build_event_reader(key)})
 
 
 def record(n: Notifier, channel: str, outcome: Outcome, times: int = 1) -> None:
@@ -79,6 +87,19 @@ def test_what_does_not_work_is_said_on_every_page_with_the_reason_a_click_away(
     assert "Next try" in card.text
 
 
+def test_mail_of_which_nothing_is_told_is_not_said_to_be_well(
+    operator: LintingClient, n: Notifier, clock: FakeClock, add_customers: Any
+) -> None:
+    add_customers(3)
+    declare(n)
+    run(n)
+    assert "Works" in operator.page(PAGE).find("article", id="channel-fakemail")[0].text
+    clock.now += timedelta(minutes=16)
+    (card,) = operator.page(PAGE).find("article", id="channel-fakemail")
+    assert "Takes mail and tells nothing of it" in card.text
+    assert "No event has come for 3 mails accepted more than 15 minutes ago" in card.text
+
+
 def test_trying_again_lets_the_next_message_go(operator: LintingClient, n: Notifier) -> None:
     record(n, "x", LOST, times=5)
     assert not may_post(n)
@@ -123,5 +144,6 @@ def test_programs_are_told_the_same(app: Flask, n: Notifier, clock: FakeClock) -
         "calls": 1,
         "failures": 1,
         "slow": 0,
+        "silent": 0,
     }
-    assert (backup["channel"], backup["weight"]) == ("standby", 0)
+    assert (backup["channel"], backup["weight"], backup["silent"]) == ("standby", 0, None)
