@@ -41,6 +41,8 @@ def start_logging(level: str) -> None:
     # Alembic reports that it looked.
     for chatty in ("apscheduler", "alembic", "procrastinate"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Waitress warns of each request that has to wait for a thread.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,8 @@ def one_line(text: str) -> str:
 
     Without control characters and half characters, which no database and no page takes.
     """
+    if text.isprintable():  # nearly always, and then there is nothing to look for
+        return " ".join(text[:_READ_MAX].split())[:_DETAIL_MAX]
     shown = "".join(c for c in text[:_READ_MAX] if c.isprintable() or c.isspace())
     return " ".join(shown.split())[:_DETAIL_MAX]
 

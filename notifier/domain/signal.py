@@ -52,11 +52,12 @@ class Secrets:
     """What an integration shares with its tool. `signing`: any of these may have signed, the
     newest first; empty: signatures are not asked for.
 
-    `fetch` gets the document at an https address which the source has judged to be the vendor's;
-    raises OSError.
+    `options` are the integration's (a certificate, the name of a header). `fetch` gets the document
+    at an https address which the source has judged to be the vendor's; raises OSError.
     """
 
     signing: Sequence[str] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
     fetch: Callable[[str], bytes] | None = None
 
 
@@ -201,5 +202,7 @@ def severity_of(word: str, *, default: Severity | None) -> Severity | None:
 def _cut(text: str, limit: int) -> str:
     if limit <= TITLE_MAX:
         return one_line(text)[:limit]
+    if text.isprintable():
+        return text.strip()[:limit]
     shown = "".join(c for c in text[: 2 * limit] if c.isprintable() or c == "\n")
     return shown.strip()[:limit]

@@ -186,14 +186,14 @@ def _strengthen(connection: Connection, table: _Table, draft: Draft, place: Targ
 
 def _review(connection: Connection, draft: Draft, now: datetime) -> None:
     """Bring a draft up to what its alerts say now."""
-    count = drafts.count(connection, draft.id)
+    fires, is_silent = drafts.how_they_fire(connection, draft.id)
     values: dict[str, object] = {"changed_at": now}
-    if count.firing:
+    if fires:
         if draft.quiet_since:
             values |= {"relapses": draft.relapses + 1}
         values |= {"quiet_since": None, "recovered": False}
     else:
-        values |= {"quiet_since": draft.quiet_since or now, "recovered": not count.silent}
+        values |= {"quiet_since": draft.quiet_since or now, "recovered": not is_silent}
         if draft.state is DraftState.WAITING:
             values |= {"state": DraftState.WITHDRAWN, "auto_at": None}
     drafts.change(connection, draft.id, values)

@@ -49,6 +49,9 @@ LANE = "alerts"
 _KNOWN_SECONDS = 1.0
 _KNOWN_MAX = 1_000
 
+#: Between two rings, at least.
+_RING_SECONDS = 0.5
+
 #: Of the requests that come at one time, at most so many share a commit.
 _TOGETHER_MAX = 256
 
@@ -85,10 +88,12 @@ class _Known:
 
 @dataclass(slots=True)
 class _Slip:
-    """What one request wants to have written; the writer says here when that is done."""
+    """What one request wants to have written, and where its thread waits for that."""
 
     body: Body
     told: Told | None
+    #: Held until the slip is written, or until its thread is the one to write.
+    turn: threading.Lock = field(default_factory=threading.Lock)
     done: bool = False
     error: BaseException | None = None
 
@@ -100,6 +105,7 @@ class Intake:
         self._n = n
         self._known: dict[str, _Known] = {}
         self._desk = _Desk(n)
+        self._quiet_until = 0.0
 
     def take(self, source: str, key: str, hook: Hook, *, peer: str) -> Answer:
         """Keep and understand a request from the address `peer`. Never raises."""
@@ -133,8 +139,18 @@ class Intake:
             answer = Answer(400, str(error))
         self._desk.hand_in(_Slip(_body(known, hook, answer, key), told))
         if told and told.words:
-            self._n.doorbell.ring(LANE)
+            self._ring()
         return answer
+
+    def _ring(self) -> None:
+        """Have a first alert looked at at once; those of a storm come together at the next sweep.
+
+        Looking takes the write lock, for which the requests that follow would have to wait.
+        """
+        now = monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + _RING_SECONDS
+            self._n.doorbell.ring(LANE)
 
     def _find(self, key: str) -> _Known | None:
         known = self._known.get(key)
@@ -170,44 +186,54 @@ class Intake:
 class _Desk:
     """Writes what many threads hand in, with one commit for all that came meanwhile.
 
-    A commit waits for the disk (about 1 ms); by itself each request would have one. Whoever comes
-    first writes for everybody who waits, and no thread of its own has to be started or stopped.
+    A commit waits for the disk (1 to 3 ms); by itself each request would have one. Whoever finds
+    nobody writing writes for all who came, and then lets the first of those who came meanwhile do
+    so: no thread of its own has to be started or stopped, and who is done waits for nobody.
     """
 
     def __init__(self, n: Notifier) -> None:
         self._n = n
-        self._writing = threading.Lock()
         self._guard = threading.Lock()
         self._slips: list[_Slip] = []
+        self._is_writing = False
 
     def hand_in(self, slip: _Slip) -> None:
         """Return once the slip is on disk. Raises what writing it raised."""
+        slip.turn.acquire()
         with self._guard:
             self._slips.append(slip)
-        with self._writing:
-            while not slip.done:
-                with self._guard:
-                    mine, self._slips = self._slips[:_TOGETHER_MAX], self._slips[_TOGETHER_MAX:]
-                self._write_all(mine)
+            waits, self._is_writing = self._is_writing, True
+        if waits:
+            slip.turn.acquire()
+        if not slip.done:
+            self._write_for_all()
         if slip.error:
             raise slip.error
+
+    def _write_for_all(self) -> None:
+        with self._guard:
+            mine, self._slips = self._slips[:_TOGETHER_MAX], self._slips[_TOGETHER_MAX:]
+        try:
+            self._write_all(mine)
+        finally:
+            with self._guard:
+                following = self._slips[:1]
+                self._is_writing = bool(following)
+            for slip in [*following, *mine]:
+                slip.turn.release()
 
     def _write_all(self, slips: list[_Slip]) -> None:
         try:
             self._write(slips)
-        except DBAPIError as error:
-            if len(slips) == 1:
-                slips[0].error = error
+        except BaseException as error:
+            if len(slips) == 1 or not isinstance(error, DBAPIError):
+                for slip in slips:
+                    slip.error = error
             else:  # one may be at fault, and must not take the others with it
                 for slip in slips:
                     self._write_all([slip])
-        except BaseException as error:
-            for slip in slips:
-                slip.error = error
-            raise
-        finally:
-            for slip in slips:
-                slip.done = True
+        for slip in slips:
+            slip.done = True
 
     def _write(self, slips: list[_Slip]) -> None:
         told = [slip.told for slip in slips if slip.told]
@@ -308,8 +334,10 @@ def _hide_field(found: re.Match[bytes]) -> bytes:
 
 def _kept_headers(headers: Mapping[str, str], own: str, hide: list[str]) -> dict[str, str]:
     return {
-        name: "[redacted]"
-        if name == own or _SECRET_HEADER.search(name) or any(s and s in value for s in hide)
-        else one_line(value)
+        name: "[redacted]" if name == own or _may_be_secret(name, value, hide) else one_line(value)
         for name, value in headers.items()
     }
+
+
+def _may_be_secret(name: str, value: str, hide: list[str]) -> bool:
+    return bool(_SECRET_HEADER.search(name)) or any(s and s in value for s in hide)

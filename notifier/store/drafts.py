@@ -55,15 +55,6 @@ class Fed:
     silent: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """How many alerts of a draft fire, are silent, and are there at all."""
-
-    firing: int
-    silent: int
-    all: int
-
-
 def find(connection: Connection, draft_id: int, *, lock: bool = False) -> Draft | None:
     """The draft of this id. With `lock`, nobody else may change it until we commit."""
     query = select(drafts).where(drafts.c.id == draft_id)
@@ -75,6 +66,13 @@ def list_waiting(connection: Connection) -> list[Draft]:
     """Drafts that nobody has decided on, the oldest first."""
     query = select(drafts).where(drafts.c.state == DraftState.WAITING).order_by(drafts.c.id)
     return [_draft(row) for row in connection.execute(query)]
+
+
+def count_waiting(connection: Connection) -> int:
+    """How many drafts nobody has decided on."""
+    query = select(func.count()).where(drafts.c.state == DraftState.WAITING)
+    waiting: int = connection.scalars(query.select_from(drafts)).one()
+    return waiting
 
 
 def list_newest(connection: Connection, *, limit: int) -> list[Draft]:
@@ -216,22 +214,51 @@ def feed(connection: Connection, links: Sequence[tuple[int, Alert, str]]) -> Non
     upsert(connection, draft_alerts, rows, key=["draft_id", "alert_id"], update=told)
 
 
-def count(connection: Connection, draft_id: int) -> Count:
-    """How the alerts of a draft stand."""
+def how_they_fire(connection: Connection, draft_id: int) -> tuple[bool, bool]:
+    """Whether any alert of a draft fires, and whether any does of which nobody tells us more."""
     fires = draft_alerts.c.fired_at > draft_alerts.c.cleared_at
-    query = select(
-        func.coalesce(func.sum(case((fires & ~draft_alerts.c.silent, 1), else_=0)), 0),
-        func.coalesce(func.sum(case((fires & draft_alerts.c.silent, 1), else_=0)), 0),
-        func.count(),
-    ).where(draft_alerts.c.draft_id == draft_id)
-    return Count(*connection.execute(query).one())
+    query = (
+        select(draft_alerts.c.silent)
+        .where(draft_alerts.c.draft_id == draft_id, fires, draft_alerts.c.silent == bindparam("s"))
+        .limit(1)
+    )
+    heard, silent = (connection.execute(query, {"s": s}).first() for s in (False, True))
+    return heard is not None, silent is not None
 
 
-def list_fed(connection: Connection, draft_id: int, *, limit: int = 100) -> list[Fed]:
-    """The alerts of a draft, in the order in which they fired."""
-    query = select(draft_alerts).where(draft_alerts.c.draft_id == draft_id)
-    ordered = query.order_by(draft_alerts.c.fired_at, draft_alerts.c.alert_id).limit(limit)
-    return [_fed(row) for row in connection.execute(ordered)]
+def count_fed(connection: Connection, draft_ids: Collection[int]) -> dict[int, int]:
+    """By draft: how many alerts it has, read off an index alone."""
+    query = select(draft_alerts.c.draft_id, func.count()).where(
+        draft_alerts.c.draft_id.in_(draft_ids)
+    )
+    counted = connection.execute(query.group_by(draft_alerts.c.draft_id))
+    return {draft_id: count for draft_id, count in counted}
+
+
+def first_fired(connection: Connection, draft_id: int) -> datetime | None:
+    """When the first alert of a draft fired; None where it has none."""
+    query = select(func.min(draft_alerts.c.fired_at)).where(draft_alerts.c.draft_id == draft_id)
+    first: datetime | None = connection.scalars(query).one()
+    return first
+
+
+def list_fed(
+    connection: Connection, draft_id: int, *, limit: int = 100
+) -> list[tuple[Fed, datetime | None]]:
+    """The alerts of a draft, in the order in which they fired; each with when its tool last said
+    something of it, None where that is about a later occurrence.
+    """
+    same = (alerts.c.fired_at == draft_alerts.c.fired_at) & (
+        alerts.c.cleared_at == draft_alerts.c.cleared_at
+    )
+    query = (
+        select(draft_alerts, case((same, alerts.c.seen_at)).label("heard_at"))
+        .join(alerts)
+        .where(draft_alerts.c.draft_id == draft_id)
+        .order_by(draft_alerts.c.fired_at, draft_alerts.c.alert_id)
+        .limit(limit)
+    )
+    return [(_fed(row), row.heard_at) for row in connection.execute(query)]
 
 
 def fall_silent(connection: Connection, now: datetime) -> list[int]:

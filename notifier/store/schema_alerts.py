@@ -177,6 +177,14 @@ draft_alerts = Table(
     Column("silent", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("draft_id", "alert_id"),
     Index("ix_draft_alerts_alert", "alert_id"),
+    # Whether any still fires is asked each time one changes, and a storm has a hundred thousand.
+    Index(
+        "ix_draft_alerts_firing",
+        "draft_id",
+        "silent",
+        sqlite_where=text("fired_at > cleared_at"),
+        postgresql_where=text("fired_at > cleared_at"),
+    ),
 )
 
 # What happened and is no alert: deployments.

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 
-from tests.bench import growth, mail_api, mail_smtp, posts, workers
+from tests.bench import growth, hooks, mail_api, mail_smtp, posts, storm, workers
 from tests.bench.report import Row, print_table, write_json
 from tests.bench.workshop import FULL, QUICK, Sizes, Workshop, open_workshop, say
 
@@ -23,6 +23,8 @@ _MEASUREMENTS: dict[str, Callable[[Workshop], Iterator[Row]]] = {
     "memory": mail_api.measure_memory,
     "workers": workers.measure,
     "growth": growth.measure,
+    "hooks": hooks.measure,
+    "storm": storm.measure,
 }
 
 #: Left out of a quick run, which would take longer than a minute with it, unless it is asked for.

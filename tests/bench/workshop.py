@@ -42,6 +42,9 @@ class Sizes:
     old_customers: int
     #: Of each comparison of a small database with a large one.
     growth_rounds: int
+    #: How long requests of monitoring tools are counted, and how many alerts a storm has.
+    hook_seconds: int
+    storm_alerts: int
 
 
 FULL = Sizes(
@@ -55,6 +58,8 @@ FULL = Sizes(
     old_mails=10_000_000,
     old_customers=200_000,
     growth_rounds=3,
+    hook_seconds=8,
+    storm_alerts=100_000,
 )
 QUICK = Sizes(
     rounds=3,
@@ -67,6 +72,8 @@ QUICK = Sizes(
     old_mails=500_000,
     old_customers=50_000,
     growth_rounds=1,
+    hook_seconds=3,
+    storm_alerts=5_000,
 )
 
 

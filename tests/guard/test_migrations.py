@@ -50,6 +50,7 @@ def test_each_index_covers_the_rows_that_the_code_means(database: Database) -> N
         "ix_suppressions_until": ("until is not null",),
         "ix_alerts_changed": ("changed",),
         "ix_drafts_waiting": ("'waiting'",),
+        "ix_draft_alerts_firing": ("fired_at > cleared_at",),
     }
     assert set(found) == set(meant)
     for name, words in meant.items():

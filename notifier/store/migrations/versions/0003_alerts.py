@@ -224,3 +224,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("draft_id", "alert_id", name=op.f("pk_draft_alerts")),
     )
     op.create_index("ix_draft_alerts_alert", "draft_alerts", ["alert_id"], unique=False)
+    op.create_index(
+        "ix_draft_alerts_firing",
+        "draft_alerts",
+        ["draft_id", "silent"],
+        unique=False,
+        sqlite_where=sa.text("fired_at > cleared_at"),
+        postgresql_where=sa.text("fired_at > cleared_at"),
+    )
