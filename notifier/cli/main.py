@@ -28,6 +28,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Record a mail that came back.",
     ),
     "channels": ("notifier.cli.channels:channels", "How the ways out do."),
+    "drafts": ("notifier.cli.drafts:drafts", "What the monitoring proposes to say."),
+    "integrations": (
+        "notifier.cli.integrations:integrations",
+        "Monitoring tools that tell us about alerts.",
+    ),
+    "rules": ("notifier.cli.rules:rules", "Where alerts belong."),
+    "presets": ("notifier.cli.rules:presets", "Words that may be posted as they are."),
     "unknown": (
         "notifier.cli.unknown:unknown",
         "Messages of which nobody knows whether they arrived.",

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
-from waitress import create_server
+import uvicorn
 
 from notifier.app import build, start_engine
 from notifier.cli.endpoints import describe_endpoints
@@ -23,11 +23,11 @@ from notifier.queueing.embedded import EmbeddedEngine
 from notifier.services import pausing
 from notifier.services.nodes import present
 from notifier.settings import Settings
-from notifier.web.application import create_app
+from notifier.web.application import create_front
+from notifier.web.front import Front
 
-# Waitress buffers a body before anybody is asked whether it may be that long; the app's own
-# limit is far below and answers in the API's words.
-_BODY_MAX = 16 * 1024 * 1024
+#: What requests that are under way when we are asked to end still have.
+_LAST_REQUESTS_SECONDS = 10
 
 
 def start_logging(level: str) -> None:
@@ -39,10 +39,8 @@ def start_logging(level: str) -> None:
     )
     # APScheduler and Procrastinate report every job they run, and ours run twice a second;
     # Alembic reports that it looked.
-    for chatty in ("apscheduler", "alembic", "procrastinate"):
+    for chatty in ("apscheduler", "alembic", "procrastinate", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    # Waitress warns of each request that has to wait for a thread.
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +49,21 @@ class Site:
 
     n: Notifier
     url: str
-    _server: Any
+    _server: uvicorn.Server
+    _listening: socket.socket
 
     def describe(self) -> Sequence[str]:
         """Where it listens, and what it talks to."""
         return [f"notifier listens on {self.url}", *describe_endpoints(self.n.settings)]
 
     def run(self) -> None:
-        """Answer until SIGTERM or Ctrl-C, then finish the requests under way."""
-        # Returns on SystemExit, once its threads are done (waitress.server.BaseWSGIServer.run).
-        self._server.run()
+        """Answer until SIGTERM or Ctrl-C, then finish the requests under way.
+
+        Raises SystemExit after a signal, where `end_on_signals` was called.
+        """
+        if hangup := getattr(signal, "SIGHUP", None):  # the others are uvicorn's own business
+            signal.signal(hangup, self._server.handle_exit)
+        self._server.run(sockets=[self._listening])
 
 
 def end_on_signals() -> None:
@@ -97,20 +100,27 @@ def open_site(
     with _listen(host, port) as listening, hold(settings.database_url) as alone:
         n = build(settings, doorbell=engine)
         try:
-            server = create_server(
-                create_app(n),
-                sockets=[listening],
-                threads=threads,
-                ident="notifier",
-                max_request_body_size=_BODY_MAX,
-            )
-            try:
-                with _delivering(n, engine, alone=alone):
-                    yield Site(n, _url(host, listening), server)
-            finally:
-                server.close()
+            server = uvicorn.Server(_configure(create_front(n, threads=threads)))
+            with _delivering(n, engine, alone=alone):
+                yield Site(n, _url(host, listening), server, listening)
         finally:
             n.db.close()
+
+
+def _configure(front: Front) -> uvicorn.Config:
+    return uvicorn.Config(
+        front,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        # Longer than what proxies keep an idle connection for (nginx: 60 s), or they meet a closed
+        # one now and then.
+        timeout_keep_alive=65,
+        timeout_graceful_shutdown=_LAST_REQUESTS_SECONDS,
+    )
 
 
 @contextmanager

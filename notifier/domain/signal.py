@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -142,6 +142,14 @@ class Setup:
     template_name: str = ""
     notes: Sequence[str] = ()
     documents: str = ""
+
+    def at(self, url: str) -> Setup:
+        """The same with that address in it. No format(), because templates hold braces."""
+        return replace(
+            self,
+            steps=[step.replace("{url}", url) for step in self.steps],
+            template=self.template.replace("{url}", url),
+        )
 
 
 def clean(signal: Signal) -> Signal:

@@ -13,6 +13,7 @@ import logging
 import re
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import monotonic
@@ -83,19 +84,17 @@ class _Known:
 
     integration: Integration
     keys: Keys
+    is_always_signed: bool
     until: float
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Slip:
-    """What one request wants to have written, and where its thread waits for that."""
+    """What one request wants to have written, and who waits for that."""
 
     body: Body
     told: Told | None
-    #: Held until the slip is written, or until its thread is the one to write.
-    turn: threading.Lock = field(default_factory=threading.Lock)
-    done: bool = False
-    error: BaseException | None = None
+    written: Future[None] = field(default_factory=Future)
 
 
 class Intake:
@@ -105,27 +104,46 @@ class Intake:
         self._n = n
         self._known: dict[str, _Known] = {}
         self._desk = _Desk(n)
-        self._quiet_until = 0.0
 
-    def take(self, source: str, key: str, hook: Hook, *, peer: str) -> Answer:
+    def is_quick(self, key: str) -> bool:
+        """Whether `begin` waits for nothing: no database, no vendor."""
+        known = self._known.get(key)
+        return known is not None and known.until > monotonic() and not known.is_always_signed
+
+    def take(self, source: str, key: str, hook: Hook, peer: str) -> Answer:
         """Keep and understand a request from the address `peer`. Never raises."""
+        return self.end(*self.begin(source, key, hook, peer))
+
+    def begin(
+        self, source: str, key: str, hook: Hook, peer: str
+    ) -> tuple[Answer, Future[None] | None]:
+        """Understand a request; the answer to it, once it is written. Never raises."""
         try:
             known = self._find(key)
             if known is None or known.integration.source != source:
-                return _UNKNOWN
+                return _UNKNOWN, None
             return self._take(known, hook, peer, key)
         except (DBAPIError, OSError) as error:  # OSError: a vendor's certificate cannot be had
             _log.warning("a request of %s cannot be taken: %s", source, error)
-            return _AWAY
         except Exception:
             _log.exception("a request of %s went wrong", source)
-            return _AWAY
+        return _AWAY, None
 
-    def _take(self, known: _Known, hook: Hook, peer: str, key: str) -> Answer:
+    def end(self, answer: Answer, written: Future[None] | None) -> Answer:
+        """The answer, now that writing is done, for which this waits. Never raises."""
+        error = written.exception() if written else None
+        if error is None:
+            return answer
+        _log.warning("a request cannot be kept: %s", error)
+        return _AWAY
+
+    def _take(
+        self, known: _Known, hook: Hook, peer: str, key: str
+    ) -> tuple[Answer, Future[None] | None]:
         integration = known.integration
         module = self._n.sources[integration.source]
         if not _is_near(peer, integration.networks):
-            return Answer(403, f"This integration takes nothing from {one_line(peer)}.")
+            return Answer(403, f"This integration takes nothing from {one_line(peer)}."), None
         told: Told | None = None
         try:
             _let_in(module, known, hook, self._n)
@@ -137,20 +155,9 @@ class Intake:
             answer = Answer(401, str(error))
         except Unreadable as error:
             answer = Answer(400, str(error))
-        self._desk.hand_in(_Slip(_body(known, hook, answer, key), told))
-        if told and told.words:
-            self._ring()
-        return answer
-
-    def _ring(self) -> None:
-        """Have a first alert looked at at once; those of a storm come together at the next sweep.
-
-        Looking takes the write lock, for which the requests that follow would have to wait.
-        """
-        now = monotonic()
-        if now >= self._quiet_until:
-            self._quiet_until = now + _RING_SECONDS
-            self._n.doorbell.ring(LANE)
+        slip = _Slip(_body(known, hook, answer, key), told)
+        self._desk.hand_in(slip)
+        return answer, slip.written
 
     def _find(self, key: str) -> _Known | None:
         known = self._known.get(key)
@@ -163,7 +170,13 @@ class Intake:
             return None
         if len(self._known) >= _KNOWN_MAX:
             self._known.clear()
-        fresh = _Known(found, integrations.keys(self._n, found), monotonic() + _KNOWN_SECONDS)
+        module = self._n.sources[found.source]
+        fresh = _Known(
+            found,
+            integrations.keys(self._n, found),
+            getattr(module, "ALWAYS_SIGNED", False),
+            monotonic() + _KNOWN_SECONDS,
+        )
         self._known[key] = fresh
         return fresh
 
@@ -184,11 +197,9 @@ class Intake:
 
 
 class _Desk:
-    """Writes what many threads hand in, with one commit for all that came meanwhile.
+    """Writes what is handed in, with one commit for all that came while the last one was written.
 
-    A commit waits for the disk (1 to 3 ms); by itself each request would have one. Whoever finds
-    nobody writing writes for all who came, and then lets the first of those who came meanwhile do
-    so: no thread of its own has to be started or stopped, and who is done waits for nobody.
+    A commit waits for the disk (1 to 3 ms); by itself each request would have one.
     """
 
     def __init__(self, n: Notifier) -> None:
@@ -196,51 +207,59 @@ class _Desk:
         self._guard = threading.Lock()
         self._slips: list[_Slip] = []
         self._is_writing = False
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="hooks")
+        self._quiet_until = 0.0
 
     def hand_in(self, slip: _Slip) -> None:
-        """Return once the slip is on disk. Raises what writing it raised."""
-        slip.turn.acquire()
+        """Have it written soon; `slip.written` says when, or why not."""
         with self._guard:
             self._slips.append(slip)
-            waits, self._is_writing = self._is_writing, True
-        if waits:
-            slip.turn.acquire()
-        if not slip.done:
-            self._write_for_all()
-        if slip.error:
-            raise slip.error
+            if self._is_writing:
+                return
+            self._is_writing = True
+        self._writer.submit(self._write_until_empty)
 
-    def _write_for_all(self) -> None:
-        with self._guard:
-            mine, self._slips = self._slips[:_TOGETHER_MAX], self._slips[_TOGETHER_MAX:]
-        try:
-            self._write_all(mine)
-        finally:
+    def _write_until_empty(self) -> None:
+        while True:
             with self._guard:
-                following = self._slips[:1]
-                self._is_writing = bool(following)
-            for slip in [*following, *mine]:
-                slip.turn.release()
+                mine, self._slips = self._slips[:_TOGETHER_MAX], self._slips[_TOGETHER_MAX:]
+                self._is_writing = bool(mine)
+            if not mine:
+                return
+            self._write_all(mine)
 
     def _write_all(self, slips: list[_Slip]) -> None:
         try:
             self._write(slips)
-        except BaseException as error:
-            if len(slips) == 1 or not isinstance(error, DBAPIError):
-                for slip in slips:
-                    slip.error = error
-            else:  # one may be at fault, and must not take the others with it
-                for slip in slips:
-                    self._write_all([slip])
+        except Exception as error:
+            if len(slips) == 1:
+                slips[0].written.set_exception(error)
+                return
+            for slip in slips:  # one may be at fault, and must not take the others with it
+                self._write_all([slip])
+            return
         for slip in slips:
-            slip.done = True
+            slip.written.set_result(None)
 
     def _write(self, slips: list[_Slip]) -> None:
         told = [slip.told for slip in slips if slip.told]
+        says_something = any(one.words for one in told)
         with self._n.db.transaction() as connection:
             alerts.write(connection, [slip.body for slip in slips], told)
-            if any(one.words for one in told):
+            if says_something:
                 self._n.doorbell.enlist(connection, LANE)
+        if says_something:
+            self._ring()
+
+    def _ring(self) -> None:
+        """Have a first alert looked at at once; those of a storm come together at the next sweep.
+
+        Looking takes the write lock, for which the requests that follow would have to wait.
+        """
+        now = monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + _RING_SECONDS
+            self._n.doorbell.ring(LANE)
 
 
 _UNKNOWN = Answer(404, "No integration has this address: copy it again from the admin.")
@@ -254,7 +273,7 @@ def _let_in(module: SourceModule, known: _Known, hook: Hook, n: Notifier) -> Non
         given = hook.headers.get(header, "").encode("utf-8", "replace")
         if not hmac.compare_digest(given, known.keys.header.encode()):
             raise Untrusted(f"The header {header} does not hold this integration's secret.")
-    if known.keys.signing or getattr(module, "ALWAYS_SIGNED", False):
+    if known.keys.signing or known.is_always_signed:
         options = known.integration.options
         module.verify(hook, Secrets(known.keys.signing, options, n.fetch))
 

@@ -96,7 +96,8 @@ def create(n: Notifier, wanted: Wanted) -> tuple[int, str]:
 
 
 def change(n: Notifier, integration_id: int, wanted: Wanted) -> None:
-    """Change everything but the tool. Empty secrets stay what they were.
+    """Change everything but the tool. Empty secrets stay what they were; without the name of its
+    header, that secret is forgotten.
 
     Raises NotFound, or Invalid naming the field.
     """
@@ -107,7 +108,7 @@ def change(n: Notifier, integration_id: int, wanted: Wanted) -> None:
             **{
                 **{name: getattr(wanted, name) for name in Wanted.__slots__},
                 "source": found.source,
-                "header_secret": wanted.header_secret or before.header,
+                "header_secret": wanted.header_secret or (before.header if wanted.header else ""),
                 "signing": wanted.signing or before.signing,
             }
         )
@@ -119,12 +120,18 @@ def change(n: Notifier, integration_id: int, wanted: Wanted) -> None:
         store.change(connection, integration_id, values)
 
 
-def rotate_signing_secret(n: Notifier, integration_id: int, secret: str) -> None:
-    """Believe a new signing secret besides the last one. Raises NotFound or Invalid."""
+def rotate_signing_secret(
+    n: Notifier, integration_id: int, secret: str, *, keep_last: bool = True
+) -> None:
+    """Believe a new signing secret, besides the last one unless that has got out.
+
+    Raises NotFound or Invalid.
+    """
     with n.db.transaction() as connection:
         found = get(connection, integration_id)
         before = keys(n, found)
-        signing = [_secret("signing_secret", secret), *before.signing][:2]
+        last = before.signing[:1] if keep_last else ()
+        signing = [_signing_secret(source(n, found.source), secret), *last]
         sealed = seal(n, {"header": before.header, "signing": signing})
         store.change(connection, integration_id, {"sealed": sealed})
 
@@ -219,6 +226,12 @@ def remove_rule(n: Notifier, rule_id: int) -> None:
         store.remove_rule(connection, rule_id)
 
 
+def move_rule_up(n: Notifier, rule_id: int) -> None:
+    """Try a rule before the one that stands before it."""
+    with n.db.transaction() as connection:
+        store.move_rule_up(connection, rule_id)
+
+
 def source(n: Notifier, name: str) -> SourceModule:
     """The tool of this name. Raises Invalid."""
     module = n.sources.get(name)
@@ -251,16 +264,20 @@ def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
-def _values(n: Notifier, module: SourceModule, wanted: Wanted) -> dict[str, Any]:
-    if wanted.signing and not module.SIGNS:
+def _signing_secret(module: SourceModule, secret: str) -> str:
+    if not module.SIGNS:
         raise Invalid("signing_secret", f"is of no use: {module.TITLE} signs nothing")
+    return _secret("signing_secret", secret)
+
+
+def _values(n: Notifier, module: SourceModule, wanted: Wanted) -> dict[str, Any]:
     if len(wanted.signing) > 2:
         raise Invalid("signing_secret", "can be two at most: the new one and the last one")
     if wanted.header and not _HEADER.fullmatch(wanted.header):
         raise Invalid("header", "must be the name of a header such as X-Notifier-Token")
     if bool(wanted.header) != bool(wanted.header_secret):
         raise Invalid("header_secret", "and the name of its header are needed together")
-    signing = [_secret("signing_secret", secret) for secret in wanted.signing]
+    signing = [_signing_secret(module, secret) for secret in wanted.signing]
     header_secret = wanted.header_secret and _secret("header_secret", wanted.header_secret)
     return {
         "name": line("name", wanted.name, limit=NAME_MAX),

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from notifier.domain.alerting import Word, is_firing, merge
+from notifier.domain.alerting import Word, merge
 from notifier.store.db import upsert
 from notifier.store.schema_alerts import (
     alerts,
@@ -65,19 +65,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert as it stands."""
+    """An alert that changed. Its times stay in the database, where all that is asked of them is."""
 
     id: int
     integration_id: int
-    fired_at: datetime
-    cleared_at: datetime
-    acknowledged_at: datetime
+    is_firing: bool
     facts: str
-
-    @property
-    def is_firing(self) -> bool:
-        """Whether its newest occurrence is not over."""
-        return is_firing(self.fired_at, self.cleared_at)
 
 
 def _merge() -> Any:
@@ -154,7 +147,12 @@ def _row(integration_id: int, at: datetime, one: Word) -> dict[str, Any]:
 
 
 _CHANGED = (
-    select(alerts)
+    select(
+        alerts.c.id,
+        alerts.c.integration_id,
+        alerts.c.fired_at > alerts.c.cleared_at,
+        alerts.c.facts,
+    )
     .where(alerts.c.changed)
     .order_by(alerts.c.id)
     .limit(bindparam("limit"))
@@ -164,7 +162,10 @@ _CHANGED = (
 
 def take_changed(connection: Connection, limit: int) -> list[Alert]:
     """Alerts that nobody has looked at since they changed; they count as looked at from now."""
-    found = [_alert(row) for row in connection.execute(_CHANGED, {"limit": limit})]
+    found = [
+        Alert(alert_id, integration_id, bool(fires), facts)
+        for alert_id, integration_id, fires, facts in connection.execute(_CHANGED, {"limit": limit})
+    ]
     if found:
         ids = [alert.id for alert in found]
         connection.execute(update(alerts).where(alerts.c.id.in_(ids)).values(changed=False))
@@ -213,14 +214,3 @@ def list_happenings(connection: Connection, *, since: datetime, until: datetime)
     """What happened in that time and was no alert, the oldest first; at most 50."""
     query = select(happenings).where(happenings.c.at.between(since, until))
     return list(connection.execute(query.order_by(happenings.c.at).limit(50)))
-
-
-def _alert(row: Row[Any]) -> Alert:
-    return Alert(
-        id=row.id,
-        integration_id=row.integration_id,
-        fired_at=row.fired_at,
-        cleared_at=row.cleared_at,
-        acknowledged_at=row.acknowledged_at,
-        facts=row.facts,
-    )

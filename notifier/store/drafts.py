@@ -7,12 +7,24 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Row,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql
 
 from notifier.domain.alerting import AUTOMATON, DraftState
 from notifier.domain.incident import Severity, Status
-from notifier.store.alerts import Alert
-from notifier.store.db import upsert
 from notifier.store.schema import incident_components, incidents
 from notifier.store.schema_alerts import alerts, draft_alerts, drafts, integrations
 
@@ -75,9 +87,19 @@ def count_waiting(connection: Connection) -> int:
     return waiting
 
 
-def list_newest(connection: Connection, *, limit: int) -> list[Draft]:
-    """The newest drafts, whatever became of them."""
+def list_newest(
+    connection: Connection,
+    *,
+    limit: int,
+    state: DraftState | None = None,
+    before: int | None = None,
+) -> list[Draft]:
+    """The newest drafts, whatever became of them or those in a state, made before another one."""
     query = select(drafts).order_by(drafts.c.id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(drafts.c.state == state)
+    if before is not None:
+        query = query.where(drafts.c.id < before)
     return [_draft(row) for row in connection.execute(query)]
 
 
@@ -178,40 +200,55 @@ def last_automatic_post(connection: Connection) -> datetime | None:
     return last
 
 
-def links_of(connection: Connection, alert_ids: Sequence[int]) -> dict[int, tuple[Fed, Draft]]:
-    """By alert: its newest draft, and what that knows of it."""
-    newest = (
-        select(func.max(draft_alerts.c.draft_id))
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The newest draft of an alert, and whether what the alert says now belongs to it.
+
+    It does while the occurrence that the draft knows of is not over, or where that one's end is
+    the newest thing there is.
+    """
+
+    draft: Draft
+    is_current: bool
+
+
+def links_of(connection: Connection, alert_ids: Sequence[int]) -> dict[int, Link]:
+    """By alert, for those that ever fed a draft."""
+    known_fires = draft_alerts.c.fired_at > draft_alerts.c.cleared_at
+    is_current = known_fires | (alerts.c.fired_at <= draft_alerts.c.cleared_at)
+    query = (
+        select(draft_alerts.c.alert_id, draft_alerts.c.draft_id, is_current)
+        .join(alerts, alerts.c.id == draft_alerts.c.alert_id)
         .where(draft_alerts.c.alert_id.in_(alert_ids))
-        .group_by(draft_alerts.c.alert_id)
+        .order_by(draft_alerts.c.draft_id)
     )
-    query = select(draft_alerts).where(
-        draft_alerts.c.alert_id.in_(alert_ids), draft_alerts.c.draft_id.in_(newest)
-    )
-    fed = {row.alert_id: _fed(row) for row in connection.execute(query.order_by("draft_id"))}
-    ids = {one.draft_id for one in fed.values()}
+    newest = {alert_id: (draft, current) for alert_id, draft, current in connection.execute(query)}
+    ids = {draft_id for draft_id, _ in newest.values()}
     found = connection.execute(select(drafts).where(drafts.c.id.in_(ids)))
     by_id = {row.id: _draft(row) for row in found}
-    return {alert_id: (one, by_id[one.draft_id]) for alert_id, one in fed.items()}
+    return {a: Link(by_id[draft], bool(current)) for a, (draft, current) in newest.items()}
 
 
-def feed(connection: Connection, links: Sequence[tuple[int, Alert, str]]) -> None:
-    """Let (draft, alert, integration's name) belong together, as the alert stands now."""
-    rows = [
-        {
-            "draft_id": draft_id,
-            "alert_id": alert.id,
-            "integration": name,
-            "facts": alert.facts,
-            "fired_at": alert.fired_at,
-            "cleared_at": alert.cleared_at,
-            "acknowledged_at": alert.acknowledged_at,
-            "silent": False,
-        }
-        for draft_id, alert, name in links
-    ]
-    told = ["facts", "fired_at", "cleared_at", "acknowledged_at", "silent"]
-    upsert(connection, draft_alerts, rows, key=["draft_id", "alert_id"], update=told)
+def feed(connection: Connection, draft_id: int, alert_ids: Sequence[int]) -> None:
+    """Let alerts belong to a draft, as they stand now."""
+    told = ("facts", "fired_at", "cleared_at", "acknowledged_at")
+    standing = (
+        select(
+            literal(draft_id, BigInteger),
+            alerts.c.id,
+            integrations.c.name,
+            *(alerts.c[name] for name in told),
+            literal(False, Boolean),
+        )
+        .join(integrations, integrations.c.id == alerts.c.integration_id)
+        .where(alerts.c.id.in_(alert_ids))
+    )
+    columns = ["draft_id", "alert_id", "integration", *told, "silent"]
+    rows: Any = postgresql.insert(draft_alerts).from_select(columns, standing)
+    changes = {name: rows.excluded[name] for name in (*told, "silent")}
+    connection.execute(
+        rows.on_conflict_do_update(index_elements=["draft_id", "alert_id"], set_=changes)
+    )
 
 
 def how_they_fire(connection: Connection, draft_id: int) -> tuple[bool, bool]:

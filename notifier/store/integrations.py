@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -139,6 +139,18 @@ def remove_rule(connection: Connection, rule_id: int) -> None:
     connection.execute(delete(alert_rules).where(alert_rules.c.id == rule_id))
 
 
+def move_rule_up(connection: Connection, rule_id: int) -> None:
+    """Let a rule change places with the one before it; the first one stays where it is."""
+    order = [rule.id for rule in list_rules(connection)]
+    at = order.index(rule_id) if rule_id in order else 0
+    if at:
+        order[at - 1], order[at] = order[at], order[at - 1]
+    for position, id_ in enumerate(order, start=1):
+        connection.execute(
+            update(alert_rules).where(alert_rules.c.id == id_).values(position=position)
+        )
+
+
 def list_presets(connection: Connection) -> list[Preset]:
     """All presets, by name."""
     return [Preset(*row) for row in connection.execute(select(presets).order_by(presets.c.name))]
@@ -162,18 +174,22 @@ def remove_preset(connection: Connection, preset_id: int) -> None:
     connection.execute(delete(presets).where(presets.c.id == preset_id))
 
 
-def past_durations(connection: Connection, component_id: int, *, limit: int) -> list[timedelta]:
-    """How long the newest disruptions of a component took that are over."""
-    query = (
-        select(incidents.c.started_at, incidents.c.resolved_at)
-        .join(incident_components)
-        .where(
-            incident_components.c.component_id == component_id, incidents.c.resolved_at.is_not(None)
-        )
-        .order_by(incidents.c.id.desc())
-        .limit(limit)
+def past_durations(
+    connection: Connection, component_ids: Collection[int], *, limit: int
+) -> dict[int, list[timedelta]]:
+    """By component: how long its newest disruptions took that are over."""
+    of, newest_first = incident_components.c.component_id, incidents.c.id.desc()
+    nth = func.row_number().over(partition_by=of, order_by=newest_first).label("nth")
+    ended = (
+        select(of, incidents.c.started_at, incidents.c.resolved_at, nth)
+        .join_from(incident_components, incidents)
+        .where(of.in_(component_ids), incidents.c.resolved_at.is_not(None))
+        .subquery()
     )
-    return [ended - started for started, ended in connection.execute(query) if ended]
+    took: dict[int, list[timedelta]] = {}
+    for row in connection.execute(select(ended).where(ended.c.nth <= limit)):
+        took.setdefault(row.component_id, []).append(row.resolved_at - row.started_at)
+    return took
 
 
 def _integration(row: Row[Any]) -> Integration:

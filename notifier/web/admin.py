@@ -9,15 +9,18 @@ from werkzeug.datastructures import MultiDict
 from notifier.domain.access import Role
 from notifier.domain.text import Invalid
 from notifier.ports import Notifier
+from notifier.services import drafts as proposals
 from notifier.services import incidents as service
+from notifier.services.evidence import evidence
 from notifier.services.reports import IncidentReport, report
-from notifier.store import incidents, people
+from notifier.store import drafts, incidents, integrations, people
 from notifier.web.auth import access
 from notifier.web.context import current_actor, notifier_of_app
 from notifier.web.drafts import (
     ONCE,
     Written,
     blank_declaration,
+    made_of,
     propose_next_update,
     read_declaration,
     repeat_guard,
@@ -35,13 +38,23 @@ _SHOWN = 50
 @blueprint.get("/admin/")
 @access("session", Role.VIEWER)
 def index() -> str:
-    """All disruptions, those that go on first."""
+    """What the monitoring proposes, and all disruptions, those that go on first."""
     n = notifier_of_app()
     with n.db.read() as connection:
+        waiting = proposals.outlines(connection, drafts.list_waiting(connection), n.clock())
+        silent = integrations.silent_components(connection, n.clock())
+        unheard = [c for c in people.list_components(connection) if c.id in silent]
         now = standings(connection, incidents.list_incidents(connection, open_only=True))
         newest = incidents.list_incidents(connection, limit=_SHOWN)
     past = [i for i in newest if not i.status.is_open]
-    return render_template("web/incidents.html", now=now, past=past, clock=n.clock())
+    return render_template(
+        "web/incidents.html",
+        waiting=sorted(waiting, key=lambda one: -one.severity.rank),
+        now=now,
+        past=past,
+        unheard=unheard,
+        clock=n.clock(),
+    )
 
 
 @blueprint.get("/admin/declare")
@@ -49,7 +62,7 @@ def index() -> str:
 def declare() -> ResponseReturnValue:
     """The empty form."""
     n = notifier_of_app()
-    return _declare_page(n, read_declaration(n, blank_declaration(n)))
+    return declare_page(n, read_declaration(n, blank_declaration(n)))
 
 
 @blueprint.post("/admin/declare")
@@ -60,30 +73,33 @@ def submit_declaration() -> ResponseReturnValue:
     form = MultiDict(request.form)
     if form.get("action") != "publish":
         propose_next_update(n, form)
-        return _declare_page(n, read_declaration(n, form))
+        return declare_page(n, read_declaration(n, form))
     written = read_declaration(n, form)
     if written.errors:
-        return _declare_page(n, written, status=422)
+        return declare_page(n, written, status=422)
     actor = current_actor()
     guard = repeat_guard(form, actor)
+    declaration = proposals.with_start(n, written.declaration)
     try:
-        published = service.declare(n, written.declaration, by=actor.name, guard=guard)
+        published = service.declare(n, declaration, by=actor.name, guard=guard)
     except Invalid as error:
         written.errors.update([sentence(error)])
-        return _declare_page(n, written, status=422)
-    except service.Conflict:
-        return _declare_page(n, written, status=409, earlier=earlier_incident(n, guard))
+        return declare_page(n, written, status=422)
+    except (service.Conflict, service.NotFound):
+        return declare_page(n, written, status=409, earlier=earlier_incident(n, guard))
     return redirect(url_for("admin.incident", incident_id=published.incident.id), code=303)
 
 
 @blueprint.get("/admin/incidents/<int(max=2147483647):incident_id>")
 @access("session", Role.VIEWER)
 def incident(incident_id: int) -> str:
-    """The receipt: what became of every message."""
+    """The receipt: what became of every message; and what the monitoring saw."""
+    n = notifier_of_app()
     found = _report(incident_id)
-    return render_template(
-        "web/receipt.html", report=found, poll=poll_seconds(found, notifier_of_app().clock())
-    )
+    with n.db.read() as connection:
+        seen = evidence(connection, found.incident, n.clock())
+    poll = poll_seconds(found, n.clock())
+    return render_template("web/receipt.html", report=found, poll=poll, seen=seen)
 
 
 @blueprint.get("/admin/incidents/<int(max=2147483647):incident_id>/state")
@@ -105,11 +121,14 @@ def earlier_incident(n: Notifier, guard: service.RepeatGuard | None) -> int | No
         return incidents.get_update(connection, found[1]).incident_id if found else None
 
 
-def _declare_page(
+def declare_page(
     n: Notifier, written: Written, *, status: int = 200, earlier: int | None = None
 ) -> ResponseReturnValue:
+    """The form as far as it is filled in, with what publishing it would do."""
+    draft_id = made_of(written.form)
     with n.db.read() as connection:
         components = people.list_components(connection)
+        draft = drafts.find(connection, draft_id) if draft_id else None
     page = render_template(
         "web/declare.html",
         form=written.form,
@@ -117,6 +136,8 @@ def _declare_page(
         groups=grouped(components),
         once=written.form.get(ONCE, ""),
         earlier=earlier,
+        draft_id=draft_id,
+        draft=draft,
         preview_url=url_for("preview.declaration"),
         **panel(n, written),
     )

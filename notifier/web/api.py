@@ -52,7 +52,7 @@ def declare_incident(header: RepeatHeaders, body: DeclareIncident) -> Response:
     published = incidents.declare(
         n, body.declaration(), by=current_actor().name, guard=_guard(header, body)
     )
-    return _receipt(published)
+    return receipt(published)
 
 
 @blueprint.post(
@@ -70,7 +70,7 @@ def publish_update(path: IncidentPath, header: RepeatHeaders, body: PublishUpdat
         by=current_actor().name,
         guard=_guard(header, body),
     )
-    return _receipt(published)
+    return receipt(published)
 
 
 @blueprint.get("/incidents/<id>", responses={"200": api_answers.Incident, **READS}, tags=_INCIDENTS)
@@ -166,7 +166,8 @@ def _guard(header: RepeatHeaders, body: BaseModel) -> RepeatGuard | None:
     )
 
 
-def _receipt(published: Published) -> Response:
+def receipt(published: Published) -> Response:
+    """What a declaration or an update set in motion, as an answer."""
     report = reports.report(notifier_of_app(), published.incident.id)
     update = next(u for u in report.updates if u.update.id == published.update.id)
     response = answer(api_answers.Receipt.of(report, update), status=201)

@@ -12,11 +12,11 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flask import Response, request
+from flask import Response, current_app, request
 from pydantic import BaseModel, ValidationError
 
 from notifier.domain.text import Invalid
-from notifier.web import api_models
+from notifier.web import api_alert_models, api_models
 from notifier.web.api_models import shorten
 from notifier.web.problems import problem
 
@@ -29,6 +29,10 @@ _STATUS = {
     api_models.CustomerPath.__name__: 404,
     api_models.SuppressionPath.__name__: 404,
     api_models.UnknownPath.__name__: 404,
+    api_alert_models.IntegrationPath.__name__: 404,
+    api_alert_models.RulePath.__name__: 404,
+    api_alert_models.PresetPath.__name__: 404,
+    api_alert_models.DraftPath.__name__: 404,
     api_models.RepeatHeaders.__name__: 400,
 }
 
@@ -39,7 +43,8 @@ class _NotStrict(ValueError):
 
 def refuse_body() -> Response | None:
     """Before a view: the problem with the request's body, or None when it is a JSON object."""
-    if request.method not in ("POST", "PUT"):
+    view = current_app.view_functions[request.endpoint or ""]
+    if "body" not in view.__annotations__:
         return None
     if request.mimetype != "application/json":
         return problem(
@@ -85,12 +90,17 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def validation_problem(error: ValidationError) -> Response:
     """The problem of a request that does not fit its model, with every wrong field by name."""
-    model: type[BaseModel] | None = getattr(api_models, error.title, None)
+    model = _model_of(error.title)
     errors = [
         {"field": _field(one["loc"]), "message": _sentence(one, model)}
         for one in error.errors(include_url=False)
     ]
     return field_problem(errors, status=_STATUS.get(error.title, 422))
+
+
+def _model_of(name: str) -> type[BaseModel] | None:
+    found = (getattr(models, name, None) for models in (api_models, api_alert_models))
+    return next((model for model in found if model), None)
 
 
 def invalid_problem(error: Invalid) -> Response:
@@ -106,7 +116,8 @@ def field_problem(errors: Sequence[Mapping[str, str]], *, status: int = 422) -> 
 
 def _field(place: Sequence[int | str]) -> str:
     """`components[2]`, `expected_duration.until`."""
-    name = "".join(f"[{p}]" if isinstance(p, int) else f".{_limit(p)}" for p in place)
+    parts = (p for p in place if p != "[key]")  # what pydantic adds where a name is wrong
+    name = "".join(f"[{p}]" if isinstance(p, int) else f".{_limit(p)}" for p in parts)
     return name.removeprefix(".") or "body"
 
 
@@ -138,6 +149,7 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "bool_type": lambda _: "must be true or false",
     "list_type": lambda _: "must be a list, in [ ]",
     "model_type": lambda _: "must be an object, in { }",
+    "dict_type": lambda _: "must be an object, in { }",
     "too_long": lambda c: f"has {c['actual_length']} entries; at most {c['max_length']} are taken",
     "too_short": lambda c: (
         f"has {c['actual_length']} entries; at least {c['min_length']} is needed"

@@ -37,7 +37,7 @@ from notifier.services.settling import Ruling
 from notifier.settings import Site
 
 #: Ids are 64-bit integers in both databases; a greater number is nobody's id.
-_ID_MAX = 2**63 - 1
+ID_MAX = 2**63 - 1
 _COMPONENTS_MAX = 500
 _KEY_MAX = 200
 
@@ -96,16 +96,17 @@ def _read_slug(value: str) -> str:
 
 
 def _read_number(value: str) -> int:
-    return _read_digits(value, "the number of an incident, such as 7 for INC-7")
+    return read_digits(value, "the number of an incident, such as 7 for INC-7")
 
 
 def _read_message_id(value: str) -> int:
-    return _read_digits(value, "the id of a message, such as 7")
+    return read_digits(value, "the id of a message, such as 7")
 
 
-def _read_digits(value: str, what: str) -> int:
+def read_digits(value: str, what: str) -> int:
+    """The number that an address names. Raises ValueError saying `what` it must be."""
     # int() takes more than digits: spaces, signs, underscores, and digits of every script.
-    if not (value.isascii() and value.isdigit() and len(value) <= len(str(_ID_MAX))):
+    if not (value.isascii() and value.isdigit() and len(value) <= len(str(ID_MAX))):
         raise ValueError(f"must be {what}")
     return int(value)
 
@@ -259,7 +260,7 @@ class IncidentPath(BaseModel):
     """Which incident."""
 
     id: Annotated[int, BeforeValidator(_read_number)] = Field(
-        ge=1, le=_ID_MAX, description="The number in its reference: 7 for INC-7."
+        ge=1, le=ID_MAX, description="The number in its reference: 7 for INC-7."
     )
 
 
@@ -297,7 +298,7 @@ class UnknownPath(BaseModel):
     """Which message."""
 
     id: Annotated[int, BeforeValidator(_read_message_id)] = Field(
-        ge=1, le=_ID_MAX, description="Its id in the list of what is unknown."
+        ge=1, le=ID_MAX, description="Its id in the list of what is unknown."
     )
 
 

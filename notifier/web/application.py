@@ -16,9 +16,15 @@ from notifier.ports import Notifier
 from notifier.web import (
     admin,
     admin_channels,
+    admin_drafts,
+    admin_integrations,
+    admin_rules,
     api,
     api_channels,
+    api_drafts,
+    api_integrations,
     api_pause,
+    api_rules,
     api_suppressions,
     api_unknown,
     assets,
@@ -40,11 +46,19 @@ from notifier.web.api_answers import Problem
 from notifier.web.api_input import validation_problem
 from notifier.web.auth import guard
 from notifier.web.context import EXTENSION
-from notifier.web.hooks import HookDoor
+from notifier.web.front import Front
 from notifier.web.present import add_words
 
 #: The longest request anybody may send, in bytes.
 BODY_MAX = 1024 * 1024
+
+
+def create_front(n: Notifier, *, threads: int) -> Front:
+    """The ASGI application that a server serves: `create_app` with what has to be fast before it.
+
+    `threads` requests at a time use the pages.
+    """
+    return Front(n, create_app(n).wsgi_app, pages_max=BODY_MAX, threads=threads)
 
 
 def create_app(n: Notifier) -> OpenAPI:
@@ -77,13 +91,24 @@ def create_app(n: Notifier) -> OpenAPI:
         mail,
         suppressions,
         admin_channels,
+        admin_drafts,
+        admin_integrations,
+        admin_rules,
         unknown,
         pause,
         events,
     ):
         app.register_blueprint(pages.blueprint)
-    for part in (api, api_suppressions, api_channels, api_unknown, api_pause):
+    for part in (
+        api,
+        api_suppressions,
+        api_channels,
+        api_unknown,
+        api_pause,
+        api_integrations,
+        api_rules,
+        api_drafts,
+    ):
         app.register_api(part.blueprint)
     limits.limit_sign_in(app)
-    app.wsgi_app = HookDoor(n, app.wsgi_app)  # type: ignore[method-assign]
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from notifier.domain.notice import (
 )
 from notifier.domain.text import EXPLANATION_MAX, IMPACT_MAX, TITLE_MAX, line, paragraphs
 from notifier.ports import Notifier
+from notifier.rendering import times
+from notifier.services.drafts import Outline
+from notifier.services.evidence import SeenEnd
 from notifier.services.incidents import Declaration, Expected, RepeatGuard, Words
 from notifier.services.previews import Draft
 from notifier.store.incidents import Incident, Update
@@ -38,8 +42,15 @@ _NO_TITLE = "(title)"
 _NO_IMPACT = "(how customers are affected)"
 _NO_EXPLANATION = "(explanation)"
 
+#: The hidden field that says which of the monitoring's drafts a declaration is made of.
+MADE_OF = "draft"
+
 #: Words to begin with, so that an end can be told with one press.
 _OVER = "Everything works again."
+_OVER_AS_SEEN = "Everything works again, as far as our monitoring can tell."
+
+# A whole number that every database can look for.
+_ID = re.compile(r"[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +70,7 @@ class Written:
         """The declaration that was written."""
         d = self.draft
         title = self.form.get("title", "")
-        return Declaration(title, d.severity, d.components, self.words)
+        return Declaration(title, d.severity, d.components, self.words, draft_id=made_of(self.form))
 
 
 def blank_declaration(n: Notifier) -> MultiDict[str, str]:
@@ -67,6 +78,40 @@ def blank_declaration(n: Notifier) -> MultiDict[str, str]:
     form = MultiDict({"severity": Severity.MAJOR.value, "mail": "usual", **_once()})
     propose_next_update(n, form)
     return form
+
+
+def proposed_declaration(n: Notifier, made: Outline) -> MultiDict[str, str]:
+    """A declaration form filled in with what the monitoring proposes."""
+    zone = n.settings.site.zone
+    next_update = local_value(made.next_update_by, zone)
+    values = {
+        **_values_of(n, made.notice),
+        MADE_OF: str(made.draft.id),
+        "title": made.title,
+        "severity": made.severity.value,
+        "mail": "usual",
+        "next_update_by": next_update,
+        "proposed": next_update,
+    }
+    if made.component:
+        values["components"] = made.component.slug
+    return MultiDict({**values, **_once()})
+
+
+def made_of(form: MultiDict[str, str]) -> int | None:
+    """The draft that a declaration form was made of."""
+    given = form.get(MADE_OF, "")
+    return int(given) if _ID.fullmatch(given) else None
+
+
+def say_seen_end(n: Notifier, form: MultiDict[str, str], seen: SeenEnd) -> None:
+    """Tell the end as the monitoring knows it, and no better."""
+    since = times.short(seen.since, n.settings.site.zone)
+    form["impact"] = _OVER_AS_SEEN
+    said = [] if form["explanation"] in seen.proposed else [form["explanation"]]
+    form["explanation"] = "\n\n".join(
+        [f"Our monitoring has found no problem since {since}.", *said]
+    )
 
 
 def blank_update(

@@ -11,17 +11,22 @@ from flask import Flask
 from markupsafe import Markup, escape
 
 from notifier.domain import suppression
+from notifier.domain.alerting import AUTOMATON, DraftState, Estimate
 from notifier.domain.delivery import SETTLED, State
 from notifier.domain.health import Breaker, Rate
 from notifier.domain.incident import Severity, Status
 from notifier.domain.notice import Over
+from notifier.domain.signal import safe_url
 from notifier.ports import Notifier
 from notifier.rendering import times
+from notifier.services.drafts import FedAlert
 from notifier.services.health import ChannelReport, in_trouble
 from notifier.services.pausing import look, paused
 from notifier.services.previews import Preview
 from notifier.services.reports import IncidentReport, MailReport, PostReport, UpdateReport
 from notifier.services.settling import count_unknown
+from notifier.store import drafts
+from notifier.store.drafts import Draft
 from notifier.web.assets import asset
 from notifier.web.context import current_session
 
@@ -136,7 +141,69 @@ def channel_standing(found: ChannelReport) -> Standing:
         return Standing("question", "unsure", "Being tried again")
     if found.blocked_until:
         return Standing("clock", "waiting", "Asked us to wait")
+    if found.silent:
+        return Standing("question", "unsure", "Takes mail and tells nothing of it")
     return Standing("check", "good", "Works")
+
+
+_DRAFTS: Mapping[DraftState, Standing] = {
+    DraftState.WAITING: Standing("clock", "waiting", "Waiting"),
+    DraftState.POSTED: Standing("check", "good", "Posted"),
+    DraftState.DISMISSED: Standing("skip", "quiet", "Dismissed"),
+    DraftState.WITHDRAWN: Standing("skip", "quiet", "Withdrawn"),
+}
+
+
+def draft_standing(draft: Draft) -> Standing:
+    """What became of a draft."""
+    return _DRAFTS[draft.state]
+
+
+def draft_fate(draft: Draft) -> str:
+    """The same in one sentence; "" while it waits."""
+    if draft.state is DraftState.POSTED:
+        return _posted_by(draft)
+    if draft.state is DraftState.DISMISSED:
+        return f"{draft.decided_by} dismissed it."
+    if draft.state is DraftState.WITHDRAWN and draft.recovered:
+        return "Its alerts were over before anybody had posted it."
+    if draft.state is DraftState.WITHDRAWN:
+        return "Its tools reported it no longer, before anybody had posted it."
+    return ""
+
+
+def _posted_by(draft: Draft) -> str:
+    reference = f"INC-{draft.incident_id}"
+    if not draft.decided_by:
+        return f"Its alerts belong to {reference}, which was declared before."
+    if draft.decided_by == AUTOMATON:
+        return f"It posted itself as {reference}."
+    return f"{draft.decided_by} posted it as {reference}."
+
+
+def alert_standing(alert: FedAlert) -> Standing:
+    """How an alert stands, as far as its tool says."""
+    if alert.silent:
+        return Standing("question", "unsure", "No longer reported")
+    if alert.over:
+        return Standing("check", "good", "Over")
+    return Standing("alert", "major", "Fires")
+
+
+def estimate_words(expected: Estimate | None) -> str:
+    """How long such things took, with how much is known of it."""
+    if expected is None:
+        return "not known yet"
+    return (
+        f"half of {expected.past} past disruptions took up to {_span(expected.median)},"
+        f" 80% up to {_span(expected.p80)}"
+    )
+
+
+def _span(length: timedelta) -> str:
+    hours, minutes = divmod(length // timedelta(minutes=1), 60)
+    units = ((hours, "h"), (minutes, "min"))
+    return " ".join(f"{count:,} {unit}" for count, unit in units if count)
 
 
 def rate_words(rate: Rate) -> str:
@@ -229,6 +296,11 @@ def add_words(app: Flask, n: Notifier) -> None:
         "paragraphs": _paragraphs,
         "channel": lambda name: CHANNELS.get(name, name),
         "channel_standing": channel_standing,
+        "draft_standing": draft_standing,
+        "draft_fate": draft_fate,
+        "alert_standing": alert_standing,
+        "estimate": estimate_words,
+        "safe_url": safe_url,
         "rate": rate_words,
         "post_standing": post_standing,
         "mail_standing": mail_standing,
@@ -245,11 +317,17 @@ def add_words(app: Flask, n: Notifier) -> None:
         "readers": READERS,
         "channels_in_trouble": lambda: in_trouble(n),
         "count_unknown": lambda: count_unknown(n),
+        "count_drafts": lambda: _count_drafts(n),
         "count_waiting": lambda: look(n).messages,
         "paused": lambda: paused(n),
         "why_suppressed": SUPPRESSED,
         "zone_name": lambda: _zone_name(n),
     }
+
+
+def _count_drafts(n: Notifier) -> int:
+    with n.db.read() as connection:
+        return drafts.count_waiting(connection)
 
 
 def _zone_name(n: Notifier) -> str:

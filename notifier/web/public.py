@@ -8,7 +8,7 @@ from flask import Blueprint, Response, abort, make_response, render_template
 from flask.typing import ResponseReturnValue
 
 from notifier.services import unsubscribing
-from notifier.store import incidents, people
+from notifier.store import incidents, integrations, people
 from notifier.web.auth import access
 from notifier.web.context import notifier_of_app
 from notifier.web.reads import grouped, standings, worst
@@ -23,8 +23,10 @@ _RECENT = 10
 @access("public")
 def index() -> Response:
     """How everything stands now."""
-    with notifier_of_app().db.read() as connection:
+    n = notifier_of_app()
+    with n.db.read() as connection:
         components = people.list_components(connection)
+        silent = integrations.silent_components(connection, n.clock())
         now = standings(connection, incidents.list_incidents(connection, open_only=True))
         newest = incidents.list_incidents(connection, limit=_RECENT)
         past = standings(connection, [i for i in newest if not i.status.is_open])
@@ -35,6 +37,7 @@ def index() -> Response:
             past=sorted(past, key=lambda s: -s.incident.id),
             groups=grouped(components),
             worst=worst(now),
+            unheard=[c for c in components if c.id in silent - worst(now).keys()],
         )
     )
 

@@ -11,6 +11,7 @@ from notifier.domain.incident import Status
 from notifier.domain.text import Invalid
 from notifier.ports import Notifier
 from notifier.services import incidents as service
+from notifier.services.evidence import seen_end
 from notifier.store import incidents
 from notifier.store.incidents import Incident
 from notifier.web.admin import earlier_incident
@@ -24,6 +25,7 @@ from notifier.web.drafts import (
     propose_next_update,
     read_update,
     repeat_guard,
+    say_seen_end,
 )
 from notifier.web.forms import sentence
 from notifier.web.preview import affected, panel
@@ -68,10 +70,13 @@ def _opened(incident_id: int, *, ends: bool) -> ResponseReturnValue:
     incident, components = affected(n, incident_id)
     with n.db.read() as connection:
         latest = incidents.list_updates(connection, incident_id)[0]
+        seen = seen_end(connection, incident_id, n.clock())
     status = Status.RESOLVED if ends and incident.status.is_open else incident.status
     if status not in following(incident):
         status = following(incident)[0]
     form = blank_update(n, incident, latest.notice, status)
+    if seen and status is Status.RESOLVED:
+        say_seen_end(n, form, seen)
     return _page(n, incident, read_update(n, form, incident, components))
 
 

@@ -109,6 +109,10 @@ class Page(HTMLParser):
             value = element.attrs.get("value", "")
             if element.tag == "textarea":
                 value = "".join(element.pieces).removeprefix("\n")
+            if element.tag == "select":
+                options = element.find("option")
+                chosen = next((o for o in options if "selected" in o.attrs), options[0])
+                value = chosen.attrs["value"]
             sent.setdefault(name, []).append(value)
         return sent
 

@@ -13,6 +13,8 @@ from flask_openapi3.models import APISpec
 from notifier.web import api_answers, api_models
 
 METHODS = {"get", "put", "post", "delete", "patch"}
+#: What changes something and needs nothing but its address.
+WITHOUT_BODY = {"renew_address", "post_draft", "stop_draft", "dismiss_draft"}
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def test_it_names_every_route_of_the_api_and_no_other(app: Flask, document: dict
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert {(method, path) for method, path, _ in operations(document)} == routes
-    assert len(routes) == 15
+    assert len(routes) == 34
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
@@ -84,13 +86,33 @@ def test_every_operation_says_what_it_takes_and_what_can_go_wrong(
         "settle_unknown",
         "get_pause",
         "change_pause",
+        "list_sources",
+        "list_integrations",
+        "add_integration",
+        "get_integration",
+        "change_integration",
+        "delete_integration",
+        "renew_address",
+        "rotate_signing_secret",
+        "list_rules",
+        "add_rule",
+        "delete_rule",
+        "list_presets",
+        "add_preset",
+        "delete_preset",
+        "list_drafts",
+        "get_draft",
+        *WITHOUT_BODY - {"renew_address"},
     }
     for method, path, operation in operations(document):
         assert operation["summary"].endswith(".")
         assert operation["security"] == [{"bearer": []}]
         in_path = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
         assert in_path == set(re.findall(r"{(\w+)}", path))
-        assert ("requestBody" in operation) == (method in ("post", "put"))
+        takes_body = method in ("post", "put", "patch") and (
+            operation["operationId"] not in WITHOUT_BODY
+        )
+        assert ("requestBody" in operation) == takes_body
         refusals = {s: r for s, r in operation["responses"].items() if s.startswith("4")}
         assert {"401", "403", "422"} <= set(refusals)
         for response in refusals.values():

@@ -1,0 +1,200 @@
+"""The front of the web server: reads each request whole, answers what must be fast by itself, and
+hands everything else to Flask's threads.
+
+What monitoring tools post to `/hooks/<source>/<key>` is answered here, because a storm of alerts
+must not cost what pages cost. Whoever knows the key in the address is let in (and, where the
+integration asks for it, has the header's secret, a signature, and an address in its networks):
+`services.hooks`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from notifier.domain.signal import Hook
+from notifier.ports import Notifier
+from notifier.services.hooks import Answer, Intake
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+#: Status, headers in bytes, body.
+Reply = tuple[int, list[tuple[bytes, bytes]], bytes]
+
+PREFIX = "/hooks/"
+
+#: The longest body of a hook, in bytes. PagerDuty drops what is above 256 KB; a group of
+#: Alertmanager with a thousand members has about 1 MB.
+HOOK_MAX = 4 * 1024 * 1024
+
+#: Above this, reading a body takes longer than other requests should wait for.
+_QUICK_MAX = 64 * 1024
+
+#: For how long a body may take to come, however slowly.
+_READ_SECONDS = 30.0
+
+T = TypeVar("T")
+_METHODS = ("GET", "POST", "PUT", "OPTIONS")
+
+
+class Front:
+    """ASGI 3. `pages` is the WSGI application behind it, which `threads` requests use at a time."""
+
+    def __init__(self, n: Notifier, pages: Wsgi, *, pages_max: int, threads: int) -> None:
+        self._n, self._pages, self._pages_max = n, pages, pages_max
+        self._intake = Intake(n)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+        is_hook = scope["path"].startswith(PREFIX)
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                body = await _read(scope, receive, HOOK_MAX if is_hook else self._pages_max)
+        except (TimeoutError, ConnectionError):
+            return  # nobody is left who could be answered
+        status, headers, answer = await (self._take if is_hook else self._show)(scope, body)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    async def _take(self, scope: Scope, body: bytes | None) -> Reply:
+        if scope["method"] not in _METHODS:
+            return _write(Answer(405, "Use POST.", {"Allow": ", ".join(_METHODS)}))
+        if body is None:
+            return _write(Answer(413, f"The body is longer than {HOOK_MAX} bytes: send less."))
+        headers = _headers(scope)
+        if headers.get("content-encoding", "identity") != "identity":
+            return _write(Answer(415, "Send the body as it is, without a Content-Encoding."))
+        query = scope["query_string"].decode("latin-1")
+        hook = Hook(scope["method"], headers, query, body, self._n.clock())
+        source, _, key = scope["path"].removeprefix(PREFIX).partition("/")
+        peer = scope["client"][0] if scope.get("client") else ""
+        if len(body) > _QUICK_MAX or not self._intake.is_quick(key):
+            return _write(await self._in_thread(self._intake.take, source, key, hook, peer))
+        answer, written = self._intake.begin(source, key, hook, peer)
+        if written:
+            await asyncio.wait([asyncio.wrap_future(written)])
+        return _write(self._intake.end(answer, written))
+
+    async def _show(self, scope: Scope, body: bytes | None) -> Reply:
+        environ = _environ(scope, body, too_long=self._pages_max + 1)
+        return await self._in_thread(_run, self._pages, environ)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+async def _read(scope: Scope, receive: Receive, limit: int) -> bytes | None:
+    """The body; None for one that is too long, which is not read to its end.
+
+    Raises ConnectionError when the sender goes away before.
+    """
+    declared = next((v for name, v in scope["headers"] if name == b"content-length"), b"")
+    if declared.isdigit() and int(declared) > limit:
+        return None
+    pieces: list[bytes] = []
+    length = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError("the sender went away in the middle of a body")
+        pieces.append(message.get("body", b""))
+        length += len(pieces[-1])
+        if length > limit:
+            return None
+        if not message.get("more_body"):
+            return b"".join(pieces)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """Headers by name in lower case; what came twice is joined as RFC 9110 §5.3 has it.
+
+    A name with "_" is left out: behind WSGI it could pass for one with "-".
+    """
+    found: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
+        if "_" in name:
+            continue
+        glue = "; " if name == "cookie" else ", "
+        found[name] = f"{found[name]}{glue}{text}" if name in found else text
+    return found
+
+
+def _environ(scope: Scope, body: bytes | None, *, too_long: int) -> dict[str, Any]:
+    """The request as PEP 3333 has it; without a body for one that is too long."""
+    host, port = scope.get("server") or ("localhost", 80)
+    client = scope.get("client") or ("", 0)
+    environ: dict[str, Any] = {
+        f"HTTP_{name.upper().replace('-', '_')}": value for name, value in _headers(scope).items()
+    }
+    environ.pop("HTTP_CONTENT_LENGTH", None)
+    environ.pop("HTTP_TRANSFER_ENCODING", None)  # the body is together by now
+    return environ | {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode().decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "CONTENT_TYPE": environ.pop("HTTP_CONTENT_TYPE", ""),
+        "CONTENT_LENGTH": str(too_long if body is None else len(body)),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port or 0),
+        "REMOTE_ADDR": client[0],
+        "REMOTE_PORT": str(client[1]),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+        "wsgi.input": io.BytesIO(body or b""),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+
+
+def _run(pages: Wsgi, environ: dict[str, Any]) -> Reply:
+    """One request through a WSGI application, whose answer is put together here."""
+    told: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], *_: object) -> None:
+        told[:] = [int(status[:3]), headers]
+
+    pieces = pages(environ, start_response)
+    try:
+        body = b"".join(pieces)
+    finally:
+        if close := getattr(pieces, "close", None):
+            close()
+    status, headers = told
+    return status, [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in headers], body
+
+
+def _write(answer: Answer) -> Reply:
+    told: Mapping[str, object] = {"detail": answer.detail}
+    kind = "application/json"
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        kind = "application/problem+json"
+        title = HTTPStatus(answer.status).phrase
+        told = {"type": "about:blank", "title": title, "status": answer.status, **told}
+    body = json.dumps(told, ensure_ascii=False).encode()
+    headers = {
+        "content-type": kind,
+        "content-length": str(len(body)),
+        "cache-control": "no-store",
+        **answer.headers,
+    }
+    return (
+        answer.status,
+        [(n.lower().encode("latin-1"), v.encode("latin-1", "replace")) for n, v in headers.items()],
+        body,
+    )
