@@ -345,7 +345,7 @@ def _page(
 
 
 def _trial(module: SourceModule, newest: Body | None) -> dict[str, str]:
-    """The request that a test begins with: the last that came, else the tool's sample, else our
+    """The request that a test begins with: the last that came, else our
     template where that is a body and no settings file."""
     if newest and newest.body.strip() and len(newest.body) <= _SHOWN_MAX:
         kept = hook_preview.kept_hook(newest)
@@ -356,7 +356,7 @@ def _trial(module: SourceModule, newest: Body | None) -> dict[str, str]:
         }
         return {"body": _shown(newest.body), "headers": forms.write_headers(told)}
     template = module.SETUP.template
-    written: str = getattr(module, "SAMPLE", "") or (template if template.startswith("{") else "")
+    written = template if template.startswith("{") else ""
     return {"body": written, "headers": "content-type: application/json"}
 
 

@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -83,7 +84,8 @@ class Front:
             return _write(await self._in_thread(self._intake.take, source, key, hook, peer))
         answer, written = self._intake.begin(source, key, hook, peer)
         if written:
-            await asyncio.wait([asyncio.wrap_future(written)])
+            with suppress(Exception):  # `end` says what went wrong
+                await asyncio.wrap_future(written)
         return _write(self._intake.end(answer, written))
 
     async def _show(self, scope: Scope, body: bytes | None) -> Reply:

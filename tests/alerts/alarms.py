@@ -35,7 +35,7 @@ class Alarms:
             k.replace("_", "-"): v for k, v in headers.items()
         }
         hook = Hook("POST", named, "", raw, self.n.clock())
-        return self.intake.take("alertmanager", self.key, hook, peer="127.0.0.1")
+        return self.intake.take("alertmanager", self.key, hook, "127.0.0.1")
 
     def say(
         self, status: str, key: str = "a", *, start: datetime | None = None, **labels: str

@@ -5,31 +5,29 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
 from sqlalchemy import text
-from werkzeug.test import TestResponse
 
 from notifier.ports import Notifier
 from notifier.services import audience, integrations
 from notifier.services.integrations import Wanted
 from notifier.store import alerts
-from notifier.web.application import create_app
-from notifier.web.hooks import HOOK_MAX
+from notifier.web.application import create_front
+from notifier.web.front import HOOK_MAX, Front
 from tests.alerts.alarms import Alarms, open_alarms
+from tests.alerts.asking import ask
 from tests.fakes import FakeClock
 
 BODY = {"alerts": [{"status": "firing", "fingerprint": "a", "labels": {"severity": "critical"}}]}
 
 
 @pytest.fixture
-def client(n: Notifier) -> FlaskClient:
-    return create_app(n).test_client()
+def front(n: Notifier) -> Front:
+    return create_front(n, threads=2)
 
 
 @pytest.fixture
@@ -52,10 +50,10 @@ def count(n: Notifier, table: str) -> int:
         return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
 
 
-def test_a_request_is_kept_before_it_is_answered(client: FlaskClient, alarms: Alarms) -> None:
-    answer = client.post(address(alarms), json=BODY)
-    assert answer.status_code == 200
-    assert answer.json == {"detail": "Understood: 1."}
+def test_a_request_is_kept_before_it_is_answered(front: Front, alarms: Alarms) -> None:
+    answer = ask(front, address(alarms), BODY)
+    assert answer.status == 200
+    assert answer.detail == "Understood: 1."
     (row,) = kept(alarms.n, alarms.integration_id)
     assert json.loads(row.body) == BODY
     assert row.verdict == "understood"
@@ -63,70 +61,82 @@ def test_a_request_is_kept_before_it_is_answered(client: FlaskClient, alarms: Al
 
 
 @pytest.mark.parametrize("path", ["/hooks/alertmanager/wrong", "/hooks/", "/hooks/zabbix/{key}"])
-def test_a_wrong_address_is_unknown(client: FlaskClient, alarms: Alarms, path: str) -> None:
-    assert client.post(path.format(key=alarms.key), json=BODY).status_code == 404
+def test_a_wrong_address_is_unknown(front: Front, alarms: Alarms, path: str) -> None:
+    assert ask(front, path.format(key=alarms.key), BODY).status == 404
     assert count(alarms.n, "hook_bodies") == 0
 
 
 def test_an_address_that_was_replaced_is_refused_after_a_second(
-    n: Notifier, client: FlaskClient, alarms: Alarms
+    n: Notifier, front: Front, alarms: Alarms
 ) -> None:
     integrations.new_address(n, alarms.integration_id)
-    assert client.post(address(alarms), json=BODY).status_code == 404
+    assert ask(front, address(alarms), BODY).status == 404
 
 
-def test_what_means_nothing_is_understood_and_ignored(client: FlaskClient, alarms: Alarms) -> None:
-    answer = client.post(address(alarms), json={"alerts": []})
-    assert answer.status_code == 202
+def test_what_means_nothing_is_understood_and_ignored(front: Front, alarms: Alarms) -> None:
+    answer = ask(front, address(alarms), {"alerts": []})
+    assert answer.status == 202
     assert kept(alarms.n, alarms.integration_id)[0].verdict == "ignored"
 
 
-def test_broken_json_is_refused_with_its_place_and_kept(
-    client: FlaskClient, alarms: Alarms
-) -> None:
-    answer = client.post(address(alarms), data=b'{"alerts": [\n{"a" 1}]}')
-    assert answer.status_code == 400
-    assert answer.json is not None
-    assert "line 2, column 6" in answer.json["detail"]
+def test_broken_json_is_refused_with_its_place_and_kept(front: Front, alarms: Alarms) -> None:
+    answer = ask(front, address(alarms), b'{"alerts": [\n{"a" 1}]}')
+    assert answer.status == 400
+    assert "line 2, column 6" in answer.detail
     (row,) = kept(alarms.n, alarms.integration_id)
     assert bytes(row.body) == b'{"alerts": [\n{"a" 1}]}'
 
 
-def test_a_body_that_is_too_long_or_compressed_is_refused(
-    client: FlaskClient, alarms: Alarms
-) -> None:
-    assert client.post(address(alarms), data=b"x" * (HOOK_MAX + 1)).status_code == 413
-    zipped = client.post(address(alarms), data=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
-    assert zipped.status_code == 415
-    assert client.delete(address(alarms)).status_code == 405
+def test_a_body_that_is_too_long_or_compressed_is_refused(front: Front, alarms: Alarms) -> None:
+    assert ask(front, address(alarms), b"x" * (HOOK_MAX + 1), pieces=70).status == 413
+    declared = {"Content-Length": str(10**9)}
+    assert ask(front, address(alarms), b"x", headers=declared).status == 413
+    zipped = ask(front, address(alarms), b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
+    assert zipped.status == 415
+    assert ask(front, address(alarms), method="DELETE").status == 405
+    assert count(alarms.n, "hook_bodies") == 0
 
 
-def test_where_a_header_is_asked_for_it_has_to_be_right(n: Notifier, client: FlaskClient) -> None:
+def test_a_body_may_come_in_pieces(front: Front, alarms: Alarms) -> None:
+    assert ask(front, address(alarms), BODY, pieces=7).status == 200
+
+
+def test_what_is_no_hook_is_a_page(front: Front) -> None:
+    page = ask(front, "/?a=%C3%A9", method="GET")
+    assert page.status == 200
+    assert b"Northvale Heat" in page.body
+    assert ask(front, "/nowhere", method="GET").status == 404
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert ask(front, "/sign-in", b"x" * 2_000_000, headers=form).status == 413
+
+
+def test_where_a_header_is_asked_for_it_has_to_be_right(n: Notifier, front: Front) -> None:
     alarms = open_alarms(n, header="X-Our-Token", header_secret="correct horse")
-    assert client.post(address(alarms), json=BODY).status_code == 401
-    wrong = client.post(address(alarms), json=BODY, headers={"X-Our-Token": "battery staple"})
-    assert wrong.status_code == 401
-    right = client.post(address(alarms), json=BODY, headers={"X-Our-Token": "correct horse"})
-    assert right.status_code == 200
+    assert ask(front, address(alarms), BODY).status == 401
+    wrong = ask(front, address(alarms), BODY, headers={"X-Our-Token": "battery staple"})
+    assert wrong.status == 401
+    right = ask(front, address(alarms), BODY, headers={"X-Our-Token": "correct horse"})
+    assert right.status == 200
     assert count(n, "alerts") == 1
     stored = str([(r.headers, bytes(r.body)) for r in kept(n, alarms.integration_id)])
     assert "correct horse" not in stored
     assert "battery" not in stored
 
 
-def test_only_allowed_networks_get_in(n: Notifier, client: FlaskClient) -> None:
+def test_only_allowed_networks_get_in(n: Notifier, front: Front) -> None:
     alarms = open_alarms(n, networks=["192.0.2.0/24", "2001:db8::/32"])
-    post: Callable[[str], TestResponse] = lambda peer: client.post(  # noqa: E731
-        address(alarms), json=BODY, environ_base={"REMOTE_ADDR": peer}
-    )
-    assert post("198.51.100.1").status_code == 403
-    assert post("192.0.2.77").status_code == 200
-    assert post("::ffff:192.0.2.77").status_code == 200
-    assert post("2001:db8::1").status_code == 200
-    assert post("").status_code == 403
+
+    def post(peer: str) -> int:
+        return ask(front, address(alarms), BODY, peer=peer).status
+
+    assert post("198.51.100.1") == 403
+    assert post("192.0.2.77") == 200
+    assert post("::ffff:192.0.2.77") == 200
+    assert post("2001:db8::1") == 200
+    assert post("") == 403
 
 
-def test_a_signature_is_checked_over_the_raw_body(n: Notifier, client: FlaskClient) -> None:
+def test_a_signature_is_checked_over_the_raw_body(n: Notifier, front: Front) -> None:
     _id, url = integrations.create(
         n, Wanted(source="github", name="GitHub", signing=["old secret", "new secret"])
     )
@@ -135,12 +145,12 @@ def test_a_signature_is_checked_over_the_raw_body(n: Notifier, client: FlaskClie
     for secret, status in (("old secret", 202), ("new secret", 202), ("another", 401)):
         digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
         headers = {"X-GitHub-Event": "ping", "X-Hub-Signature-256": f"sha256={digest}"}
-        assert client.post(path, data=body, headers=headers).status_code == status, secret
+        assert ask(front, path, body, headers=headers).status == status, secret
 
 
-def test_secrets_in_a_body_are_not_kept(client: FlaskClient, alarms: Alarms) -> None:
+def test_secrets_in_a_body_are_not_kept(front: Front, alarms: Alarms) -> None:
     body = BODY | {"api_key": "k-123", "meta": {"unsubscribe": "https://x.example/u/abc"}}
-    client.post(f"{address(alarms)}?token=t-456&a=1", json=body, headers={"Authorization": "B b-7"})
+    ask(front, f"{address(alarms)}?token=t-456&a=1", body, headers={"Authorization": "B b-7"})
     (row,) = kept(alarms.n, alarms.integration_id)
     stored = f"{bytes(row.body)!r}{row.query}{row.headers}"
     for secret in ("k-123", "u/abc", "t-456", "b-7", alarms.key):
@@ -211,11 +221,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
-def test_nothing_that_is_sent_makes_a_server_error(
-    client: FlaskClient, alarms: Alarms, kind: str
-) -> None:
+def test_nothing_that_is_sent_makes_a_server_error(front: Front, alarms: Alarms, kind: str) -> None:
     for body in HOSTILE:
-        answer = client.post(address(alarms), data=body, headers={"Content-Type": kind})
-        assert answer.status_code in (200, 202, 400), body[:80]
+        answer = ask(front, address(alarms), body, headers={"content-type": kind})
+        assert answer.status in (200, 202, 400), body[:80]
         alarms.gather()
-    assert client.post(address(alarms), json=BODY).status_code == 200
+    assert ask(front, address(alarms), BODY).status == 200

@@ -21,7 +21,7 @@ from notifier.services import audience, integrations
 from notifier.services import drafts as proposals
 from notifier.services.drafts import Proposal
 from notifier.services.integrations import Wanted
-from notifier.store import drafts
+from notifier.store import drafts, hook_bodies
 from tests.monitors import TOOLS, Tool
 from tests.processes import environment, free_port, sandbox, server
 
@@ -36,6 +36,7 @@ class Site:
     """What is served, read from its database; `address` is where the tool posts to."""
 
     n: Notifier
+    integration_id: int
     address: str
 
     def wait_for_the_only_draft(self, state: DraftState) -> tuple[Proposal, float]:
@@ -47,7 +48,9 @@ class Site:
                 if [draft.state for draft in found] == [state]:
                     return proposals.proposal(connection, found[0], self.n.clock()), took
             time.sleep(0.05)
-        raise AssertionError(f"no draft is {state} after {LIMIT} s; there are {found}")
+        with self.n.db.read() as connection:
+            came = hook_bodies.list_entries(connection, self.integration_id)
+        raise AssertionError(f"no draft is {state} after {LIMIT} s, but {found}; it was told {came}")
 
 
 @contextmanager
@@ -61,10 +64,10 @@ def serve(folder: Path, source: str) -> Iterator[Site]:
             audience.put_component(n, slug_=slug, name=slug.capitalize())
         integrations.add_rule(n, match={"service": "sign-in"}, component="sign-in")
         wanted = Wanted(source=source, name=source, component="billing", severity=Severity.MINOR)
-        _, address = integrations.create(n, wanted)
+        integration_id, address = integrations.create(n, wanted)
         try:
             with server(folder, settings, port):
-                yield Site(n, address)
+                yield Site(n, integration_id, address)
         finally:
             n.db.close()
 
