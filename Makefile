@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup browser run test lint types format bench bench-quick faults faults-full peers lock pictures clean
+.PHONY: help setup browser senders run test lint types format bench bench-quick integration-docs faults faults-full peers lock pictures clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,10 +19,13 @@ setup: .venv/complete ## make .venv with everything pinned in requirements.lock
 browser: ## make sure there is a Chromium for the browser tests, where we may
 	@sh scripts/ensure_debian.sh chromium chromium
 
+senders: ## make sure there are Alertmanager, monit and Nagios for their test, where we may
+	@sh scripts/real_senders.sh
+
 run: setup ## start the demo: a fictional utility, its customers, a signed-in link
 	@$(BIN)/notifier demo
 
-test: setup browser lint types ## check style and types, then run all tests
+test: setup browser senders lint types ## check style and types, then run all tests
 	@$(BIN)/python -m pytest -n 2 -rs
 
 lint: setup ## ruff: rules and format
@@ -45,6 +48,9 @@ bench: peers ## speed, as ratios to peers in the same run (BENCH_JSON=FILE write
 bench-quick: peers ## the same with smaller numbers, in at most a minute
 	@$(BIN)/python -m tests.bench --quick
 
+integration-docs: setup ## write docs/integrations anew from the sources
+	@$(BIN)/python -m tests.integration_docs
+
 faults: setup ## break it in every way this machine can; the referee's log judges (FAULTS_JSON=FILE)
 	@$(BIN)/python -m tests.faults
 
@@ -62,4 +68,4 @@ lock: setup ## pin the newest versions that pyproject.toml allows
 		pyproject.toml -o requirements.lock
 
 clean: ## remove what the other targets made
-	@rm -rf .venv node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv node_modules build/senders .pytest_cache .mypy_cache .ruff_cache .hypothesis

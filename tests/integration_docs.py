@@ -90,7 +90,9 @@ def _settings(options: Sequence[Option]) -> Iterator[str]:
         f" {f'`{one.default}`' if one.default else ''} |"
         for one in options
     ]
-    yield "\n".join(["| setting | by its name | meaning | unless set |", "|---|---|---|---|", *rows])
+    yield "\n".join(
+        ["| setting | by its name | meaning | unless set |", "|---|---|---|---|", *rows]
+    )
 
 
 def _protection(module: SourceModule) -> str:
@@ -120,7 +122,7 @@ def _where_samples_are(module: SourceModule) -> str:
     folder = SAMPLES / module.NAME
     if not (ROOT / folder).is_dir():
         return ""
-    return f" They are in [{folder}](../../{folder})."
+    return f" The requests are in [{folder}](../../{folder})."
 
 
 def _with_table(readme: str, modules: Sequence[SourceModule]) -> str:
@@ -136,10 +138,10 @@ def _with_table(readme: str, modules: Sequence[SourceModule]) -> str:
 
 
 def _words(text: str) -> str:
-    """Plain words as Markdown: what stands in them is not markup, but for `code`."""
+    """Plain words as Markdown: but for `code` nothing in them is markup, nor GitHub's $formula$."""
     pieces = text.split("`")
     return "`".join(
-        piece if index % 2 else re.sub(r"([*<])", r"\\\1", piece)
+        piece if index % 2 else re.sub(r"([*<$])", r"\\\1", piece)
         for index, piece in enumerate(pieces)
     )
 

@@ -100,15 +100,16 @@ def open_site(
     with _listen(host, port) as listening, hold(settings.database_url) as alone:
         n = build(settings, doorbell=engine)
         try:
-            server = uvicorn.Server(_configure(create_front(n, threads=threads)))
+            server = make_server(create_front(n, threads=threads))
             with _delivering(n, engine, alone=alone):
                 yield Site(n, _url(host, listening), server, listening)
         finally:
             n.db.close()
 
 
-def _configure(front: Front) -> uvicorn.Config:
-    return uvicorn.Config(
+def make_server(front: Front) -> uvicorn.Server:
+    """What serves `front` on the sockets that its `run` is given."""
+    config = uvicorn.Config(
         front,
         lifespan="off",
         ws="none",
@@ -121,6 +122,7 @@ def _configure(front: Front) -> uvicorn.Config:
         timeout_keep_alive=65,
         timeout_graceful_shutdown=_LAST_REQUESTS_SECONDS,
     )
+    return uvicorn.Server(config)
 
 
 @contextmanager

@@ -130,7 +130,10 @@ class Alert(BaseModel):
     labels: dict[str, str]
     url: str | None = Field(description="Where the tool shows it.")
     fired_at: datetime
-    over_at: datetime | None
+    over_at: datetime | None = Field(description="When that was, where the tool tells it.")
+    heard_at: datetime | None = Field(
+        description="When its tool last said something of it; null where it has fired anew since."
+    )
 
     @classmethod
     def of(cls, fed: FedAlert) -> Self:
@@ -145,6 +148,7 @@ class Alert(BaseModel):
             url=fed.facts.url or None,
             fired_at=fed.fired_at,
             over_at=fed.over_at,
+            heard_at=fed.heard_at,
         )
 
 

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from waitress.server import create_server
 
 from notifier.app import build, load_settings, start_engine
+from notifier.cli.server import make_server
 from notifier.domain.access import Role
 from notifier.domain.audience import customer
 from notifier.ports import Notifier
 from notifier.queueing.embedded import EmbeddedEngine
 from notifier.services import access, audience, reports
 from notifier.store import access as store
-from notifier.web.application import create_app
+from notifier.web.application import create_front
 from tests.fakes import FakeMail, FakePosts
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -119,13 +119,13 @@ def site(tmp_path: Path) -> Iterator[Site]:
     engine, posts, mail = EmbeddedEngine(), FakePosts(), FakeMail()
     n = build(settings, doorbell=engine, posts={"x": posts}, mail=mail)
     _people(n)
-    server = create_server(create_app(n), sockets=[listening], threads=4)
-    thread = threading.Thread(target=server.run)
+    server = make_server(create_front(n, threads=4))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     start_engine(n, engine, alone=True)
     thread.start()
     yield Site(n, posts, mail)
     engine.stop()
-    server.close()
+    server.should_exit = True
     thread.join(10)
     n.db.close()
 

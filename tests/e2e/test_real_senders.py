@@ -50,7 +50,9 @@ class Site:
             time.sleep(0.05)
         with self.n.db.read() as connection:
             came = hook_bodies.list_entries(connection, self.integration_id)
-        raise AssertionError(f"no draft is {state} after {LIMIT} s, but {found}; it was told {came}")
+        raise AssertionError(
+            f"no draft is {state} after {LIMIT} s, but {found}; it was told {came}"
+        )
 
 
 @contextmanager
