@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.faults import (
+    alarms,
     clocks,
     crashes,
     disks,
@@ -33,7 +34,7 @@ from tests.faults.databases import open_databases
 from tests.faults.report import Row, print_table, write_json
 from tests.faults.trial import BOTH, Fault, Ground, Kind, Maker, Trial
 
-FAMILIES = (crashes, syscalls, providers, transport, disks, clocks, nodes, operators)
+FAMILIES = (alarms, crashes, syscalls, providers, transport, disks, clocks, nodes, operators)
 ALL: tuple[Fault, ...] = tuple(fault for family in FAMILIES for fault in family.FAULTS)
 
 
