@@ -39,6 +39,8 @@ HOOK_MAX = 4 * 1024 * 1024
 #: Above this, reading a body takes longer than other requests should wait for.
 _QUICK_MAX = 64 * 1024
 
+_DRAINED_MAX = 16 * 1024 * 1024
+
 #: For how long a body may take to come, however slowly.
 _READ_SECONDS = 30.0
 
@@ -97,12 +99,13 @@ class Front:
 
 
 async def _read(scope: Scope, receive: Receive, limit: int) -> bytes | None:
-    """The body; None for one that is too long, which is not read to its end.
+    """The body; None for one that is too long, of which nothing is kept.
 
-    Raises ConnectionError when the sender goes away before.
+    Up to 16 MiB of that are read all the same: a sender who is answered while it still sends often
+    sees a broken connection and no answer. Raises ConnectionError when the sender goes away before.
     """
     declared = next((v for name, v in scope["headers"] if name == b"content-length"), b"")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isdigit() and int(declared) > _DRAINED_MAX:
         return None
     pieces: list[bytes] = []
     length = 0
@@ -110,12 +113,14 @@ async def _read(scope: Scope, receive: Receive, limit: int) -> bytes | None:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionError("the sender went away in the middle of a body")
-        pieces.append(message.get("body", b""))
-        length += len(pieces[-1])
-        if length > limit:
-            return None
-        if not message.get("more_body"):
-            return b"".join(pieces)
+        piece = message.get("body", b"")
+        length += len(piece)
+        if length <= limit:
+            pieces.append(piece)
+        else:
+            pieces.clear()
+        if not message.get("more_body") or length > _DRAINED_MAX:
+            return b"".join(pieces) if length <= limit else None
 
 
 def _headers(scope: Scope) -> dict[str, str]:

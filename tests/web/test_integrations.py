@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from notifier.domain.access import Role
-from notifier.domain.signal import Hook, Reading, Setup
+from notifier.domain.signal import Hook
 from notifier.ports import Notifier
 from notifier.services import integrations
 from notifier.services.hooks import Intake
 from notifier.store import alerts
 from notifier.store import integrations as store
 from notifier.store.integrations import Integration
-from notifier.web.application import create_app
 from tests.alerts.alarms import Alarms, allow_auto, open_alarms
 from tests.fakes import FakeClock
 from tests.web.conftest import SignIn
@@ -314,30 +311,15 @@ def test_a_test_shows_what_would_be_refused(admin: LintingClient) -> None:
     }
 
 
-def test_a_test_begins_with_a_sample_where_nothing_came_yet(
-    n: Notifier, sign_in_as: SignIn
+def test_a_test_begins_with_the_template_where_that_is_a_body(
+    n: Notifier, admin: LintingClient
 ) -> None:
-    def parse(hook: Any, options: Any) -> Reading:  # noqa: ARG001 (the port's signature)
-        return Reading(ignored=f"it says {hook.body.decode()}")
-
-    made: dict[str, Any] = {"EVIDENCE": "fields", "SIGNS": False, "parse": parse}
-    setup = Setup(steps=["Send it to {url}."], template="[settings]\nurl={url}")
-    tool = SimpleNamespace(NAME="tool", TITLE="Tool", SETUP=setup, **made)
-    with_sample = SimpleNamespace(**vars(tool), SAMPLE="a sample")
-    for name, module in (("tool", tool), ("with", with_sample)):
-        renamed = replace(n, sources={name: module})
-        integrations.create(renamed, integrations.Wanted(source=name, name=name))
-    both = create_app(replace(n, sources={"tool": tool, "with": with_sample}))
-    both.test_client_class = LintingClient
-    client: Any = both.test_client()
-    session = sign_in_as(Role.ADMIN, "ada").get_cookie(
-        "__Host-notifier", domain="status.example.com"
-    )
-    assert session is not None
-    client.set_cookie("__Host-notifier", session.value, domain="status.example.com", secure=True)
-    for number, body in ((1, ""), (2, "a sample")):
-        page = client.page(f"{LIST}/{number}")
-        assert "".join(page.one("textarea", id="body").pieces).removeprefix("\n") == body
+    begins = []
+    for source in ("datadog", "alertmanager"):
+        made, _address = integrations.create(n, integrations.Wanted(source=source, name=source))
+        page = admin.page(f"{LIST}/{made}")
+        begins.append("".join(page.one("textarea", id="body").pieces).strip()[:1])
+    assert begins == ["{", ""]
 
 
 @pytest.mark.parametrize("text", CORPUS)
