@@ -39,7 +39,7 @@ format: setup ## let ruff put the code into shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-peers: setup ## install what the benchmark compares with: nodemailer, wrk, nginx, postfix's tools
+peers: setup senders ## install what the benchmark compares with: nodemailer, wrk, nginx, postfix's tools
 	@sh scripts/bench_peers.sh
 
 bench: peers ## speed, as ratios to peers in the same run (BENCH_JSON=FILE writes them there)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from notifier.app import build, start_worker
 from notifier.cli.endpoints import describe_endpoints
+from notifier.cli.server import settle_memory
 from notifier.ports import Notifier
 from notifier.services.nodes import present
 from notifier.settings import Settings, SettingsError
@@ -37,6 +38,7 @@ def open_worker(
         from notifier.queueing.distributed import DistributedEngine
 
         engine = DistributedEngine(settings.database_url, concurrency=concurrency)
+        settle_memory()
         with present(n):
             start_worker(n, engine)
             try:

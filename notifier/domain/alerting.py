@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from notifier.domain.incident import Severity
 from notifier.domain.signal import Annotation, Condition, Signal, clean, severity_of
@@ -70,8 +71,7 @@ class Facts:
         return Facts(*json.loads(written))
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """One signal as it is merged: maxima of times, so order and repetition make no difference."""
 
     key: str

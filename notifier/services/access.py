@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from notifier.domain.access import PASSWORD_MAX, Actor, Role
 from notifier.domain.access import password as checked_password
+from notifier.domain.alerting import AUTOMATON
 from notifier.domain.text import NAME_MAX, Invalid, line
 from notifier.ports import Notifier
 from notifier.services.incidents import NotFound
@@ -46,7 +47,7 @@ class Session:
 
 def create_user(n: Notifier, *, name: str, password: str, role: Role) -> None:
     """Add somebody who may sign in. Raises Invalid naming the field."""
-    name = line("name", name, limit=NAME_MAX)
+    name = _own_name(name)
     hashed = _hasher.hash(checked_password("password", password))
     with n.db.transaction() as connection:
         if access.find_user(connection, name):
@@ -138,7 +139,7 @@ def use_sign_in_link(n: Notifier, token: str) -> str | None:
 
 def create_token(n: Notifier, *, role: Role, name: str) -> str:
     """A new API token, which cannot be shown a second time. Raises Invalid."""
-    name = line("name", name, limit=NAME_MAX)
+    name = _own_name(name)
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     with n.db.transaction() as connection:
         access.add_token(connection, token_hash=_hash(token), name=name, role=role, now=n.clock())
@@ -150,6 +151,14 @@ def actor_of_token(n: Notifier, plaintext: str) -> Actor | None:
     with n.db.read() as connection:
         found = access.find_token(connection, _hash(plaintext))
     return Actor(*found) if found else None
+
+
+def _own_name(given: str) -> str:
+    """A name that nobody takes for what posts by itself. Raises Invalid."""
+    name = line("name", given, limit=NAME_MAX)
+    if name.lower() == AUTOMATON:
+        raise Invalid("name", f"{name!r} is what posts by itself; choose another")
+    return name
 
 
 def _begin_session(connection: Connection, user_id: int, now: datetime) -> str:

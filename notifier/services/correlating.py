@@ -8,9 +8,9 @@ operator's press, or by itself where a rule with approved words allows it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic, sleep
 
 from sqlalchemy import Connection
@@ -30,7 +30,8 @@ from notifier.domain.text import Invalid
 from notifier.ports import Notifier
 from notifier.services import drafts as proposals
 from notifier.services.incidents import Conflict, declare
-from notifier.store import alerts, drafts, integrations
+from notifier.services.pausing import paused
+from notifier.store import alerts, draft_posts, drafts, integrations
 from notifier.store.alerts import Alert
 from notifier.store.db import take_turn
 from notifier.store.drafts import Draft, Link
@@ -39,6 +40,12 @@ _log = logging.getLogger(__name__)
 
 #: Few enough that a declaration hardly waits for the write lock: about 20 ms.
 _AT_ONCE = 200
+
+#: For how long alerts are remembered that nothing followed from, since they were last heard of.
+_REMEMBERED = timedelta(days=90)
+_FORGOTTEN_AT_ONCE = 1_000
+
+_TOO_LATE = "it was due at a time when nothing could be posted"
 
 
 def run(n: Notifier) -> datetime | None:
@@ -61,7 +68,18 @@ def look_for_silence(n: Notifier) -> None:
         take_turn(connection, "alerts")
         for draft_id in drafts.fall_silent(connection, now):
             _review(connection, _find(connection, draft_id), now)
+        drafts.hear_again(connection, now)
         alerts.trim_bodies(connection)
+        alerts.forget(connection, before=now - _REMEMBERED, limit=_FORGOTTEN_AT_ONCE)
+
+
+def let_go(connection: Connection, integration_id: int, now: datetime) -> None:
+    """Forget the alerts of an integration that is removed, but for those that are history."""
+    take_turn(connection, "alerts")
+    integrations.hold(connection, integration_id)
+    for draft_id in drafts.let_go(connection, integration_id):
+        _review(connection, _find(connection, draft_id), now)
+    alerts.drop(connection, integration_id)
 
 
 @dataclass(slots=True)
@@ -70,10 +88,11 @@ class _Table:
 
     origins: dict[int, Origin]
     rules: Sequence[Rule]
-    last_post: datetime | None
     now: datetime
     #: The newest draft of a component, or of an integration's alerts without one.
     newest: dict[tuple[int | None, int | None], Draft | None] = field(default_factory=dict)
+    #: Drafts as this transaction has left them, by id.
+    as_left: dict[int, Draft] = field(default_factory=dict)
 
 
 def _gather(n: Notifier) -> bool:
@@ -88,7 +107,6 @@ def _gather(n: Notifier) -> bool:
         table = _Table(
             {one.id: one.origin for one in integrations.list_all(connection)},
             integrations.list_rules(connection),
-            drafts.last_automatic_post(connection),
             now,
         )
         links = drafts.links_of(connection, [alert.id for alert in changed])
@@ -106,13 +124,27 @@ def _draft_of(
     connection: Connection, table: _Table, alert: Alert, link: Link | None
 ) -> Draft | None:
     """The draft that an alert feeds; None for one that changes nothing for anybody."""
-    if link and link.is_current:
-        return link.draft
+    known = table.as_left.get(link.draft.id, link.draft) if link and link.is_current else None
     if not alert.is_firing:
-        return None
+        return known
     origin = table.origins[alert.integration_id]
     place = target(origin, Facts.read(alert.facts), table.rules)
-    return _place(connection, table, origin, place) if place else None
+    if place is None:
+        return known
+    if known is None or _is_reopened(known, place):
+        return _place(connection, table, origin, place)
+    if known.component_id == place.component_id:
+        return _strengthen(connection, table, known, place)
+    return known
+
+
+def _is_reopened(draft: Draft, place: Target) -> bool:
+    """Whether an alert of a draft that waits no more has to be proposed again: it was silent and is
+    heard of, or it has become worse than what was dismissed.
+    """
+    if draft.state is DraftState.DISMISSED:
+        return place.severity.rank > draft.severity.rank
+    return draft.state is DraftState.WITHDRAWN
 
 
 def _place(connection: Connection, table: _Table, origin: Origin, place: Target) -> Draft:
@@ -121,24 +153,28 @@ def _place(connection: Connection, table: _Table, origin: Origin, place: Target)
     if group not in table.newest:
         table.newest[group] = drafts.newest_of(connection, *group)
     newest = table.newest[group]
-    if newest is None or not _takes_more(connection, newest, table.now):
+    newest = table.as_left.get(newest.id, newest) if newest else None
+    if newest is None or not _takes_more(connection, newest, place, table.now):
         newest = _open(connection, table, origin, place)
     newest = _strengthen(connection, table, newest, place)
     table.newest[group] = newest
     return newest
 
 
-def _takes_more(connection: Connection, draft: Draft, now: datetime) -> bool:
-    """Whether further alerts of its component belong to a draft.
+def _takes_more(connection: Connection, draft: Draft, place: Target, now: datetime) -> bool:
+    """Whether a further alert of its component belongs to a draft.
 
     While it waits, while its incident is open, and for a while after it was withdrawn or dismissed:
-    what flaps, or was refused just now, is not proposed again at once.
+    what flaps, or was refused just now, is not proposed again at once. What is worse was not
+    refused; and how long ago it was refused does not depend on what came since.
     """
     if draft.state is DraftState.WAITING:
         return True
     if draft.state is DraftState.POSTED:
         return proposals.is_open(connection, draft)
-    return draft.changed_at > now - HOLD
+    if draft.state is DraftState.DISMISSED and place.severity.rank > draft.severity.rank:
+        return False
+    return (draft.decided_at or draft.changed_at) > now - HOLD
 
 
 def _open(connection: Connection, table: _Table, origin: Origin, place: Target) -> Draft:
@@ -173,12 +209,14 @@ def _strengthen(connection: Connection, table: _Table, draft: Draft, place: Targ
         values["state"] = DraftState.WAITING
     waits = draft.state in (DraftState.WAITING, DraftState.WITHDRAWN)
     if waits and place.auto_after is not None and not (draft.auto_at or draft.stopped):
+        held = draft_posts.held_until(connection, draft.component_id)
         due = table.now + place.auto_after
-        values["auto_at"] = max(due, table.last_post + HOLD) if table.last_post else due
-    if not values:
-        return draft
-    drafts.change(connection, draft.id, values)
-    return _find(connection, draft.id)
+        values["auto_at"] = max(due, held) if held else due
+        values["preset_id"] = place.preset_id  # these words are the ones that may go by themselves
+    if values:
+        drafts.change(connection, draft.id, values)
+        draft = table.as_left[draft.id] = _find(connection, draft.id)
+    return draft
 
 
 def _review(connection: Connection, draft: Draft, now: datetime) -> None:
@@ -204,32 +242,49 @@ def _find(connection: Connection, draft_id: int) -> Draft:
 
 
 def _post_due(n: Notifier) -> None:
-    """Post what posts itself, if it is time: at most one within `HOLD`."""
-    for draft_id in _due(n):
-        try:
-            declare(n, proposals.declaration(n, draft_id, automatic=True), by=AUTOMATON)
-            _log.info("draft %s was posted by itself", draft_id)
-        except Conflict:
-            _log.info("draft %s was decided on in the last moment", draft_id)
-        except Invalid as error:
-            _log.warning("draft %s cannot be posted by itself: %s", draft_id, error)
-            _give_up(n, draft_id, str(error))
+    """Post what posts itself, if it is time: one at most, and none in a pause."""
+    draft_id = _due(n)
+    if draft_id is None or paused(n):
+        return
+    try:
+        declare(n, proposals.declaration(n, draft_id, automatic=True), by=AUTOMATON)
+        _log.info("draft %s was posted by itself", draft_id)
+    except Conflict:
+        _log.info("draft %s was decided on in the last moment", draft_id)
+    except Invalid as error:
+        _log.warning("draft %s cannot be posted by itself: %s", draft_id, error)
+        _give_up(n, draft_id, str(error))
 
 
-def _due(n: Notifier) -> Iterable[int]:
-    """The draft that posts itself now; others wait for `HOLD` after it."""
+def _due(n: Notifier) -> int | None:
+    """The draft that posts itself now. Others that are due wait until nothing holds them."""
     now = n.clock()
+    with n.db.read() as connection:  # without the write lock: usually there is none
+        if not any(d.auto_at and d.auto_at <= now for d in drafts.list_waiting(connection)):
+            return None
     with n.db.transaction() as connection:
         take_turn(connection, "alerts")
-        due = [d for d in drafts.list_waiting(connection) if d.auto_at and d.auto_at <= now]
-        last = drafts.last_automatic_post(connection)
-        if not due:
-            return []
-        free = last is None or last + HOLD <= now
-        for draft in due[1:] if free else due:
-            later = now + HOLD if free else (last or now) + HOLD
-            drafts.change(connection, draft.id, {"auto_at": later})
-        return [due[0].id] if free else []
+        chosen = None
+        for draft in _in_time(connection, now):
+            held = draft_posts.held_until(connection, draft.component_id)
+            if chosen is None and (held is None or held <= now):
+                chosen = draft.id
+            else:
+                later = held if held and held > now else now + HOLD
+                drafts.change(connection, draft.id, {"auto_at": later})
+        return chosen
+
+
+def _in_time(connection: Connection, now: datetime) -> list[Draft]:
+    """What is due, the worst first. What has been for long (we were away, or the site paused) is
+    left to an operator: who knows whether it is still true?
+    """
+    due = [d for d in drafts.list_waiting(connection) if d.auto_at and d.auto_at <= now]
+    late = [draft for draft in due if draft.auto_at and draft.auto_at < now - HOLD]
+    for draft in late:
+        drafts.change(connection, draft.id, {"auto_at": None, "stopped": _TOO_LATE})
+    due = [draft for draft in due if draft not in late]
+    return sorted(due, key=lambda draft: (-draft.severity.rank, draft.id))
 
 
 def _give_up(n: Notifier, draft_id: int, why: str) -> None:

@@ -20,6 +20,7 @@ from notifier.domain.alerting import (
 from notifier.domain.incident import Severity, Status
 from notifier.domain.notice import Notice, expected_duration
 from notifier.domain.plan import MailTime
+from notifier.domain.text import Invalid
 from notifier.ports import Notifier
 from notifier.services.incidents import Conflict, Declaration, Expected, NotFound, Words
 from notifier.store import drafts, incidents, integrations, people
@@ -150,7 +151,8 @@ def get(connection: Connection, draft_id: int) -> Draft:
 def declaration(n: Notifier, draft_id: int, *, automatic: bool = False) -> Declaration:
     """A draft as it would be posted with one press.
 
-    Raises NotFound, or Conflict when somebody has decided on it, or when it has no component.
+    Raises NotFound, or Conflict when somebody has decided on it, or when it has no component;
+    and Invalid for an `automatic` one whose approved words are gone.
     """
     now = n.clock()
     with n.db.read() as connection:
@@ -162,6 +164,8 @@ def declaration(n: Notifier, draft_id: int, *, automatic: bool = False) -> Decla
         raise Conflict(f"draft {draft_id} has no component: edit it and choose one")
     if automatic and made.draft.auto_at is None:
         raise Conflict(f"draft {draft_id} was stopped")
+    if automatic and made.draft.preset_id is None:
+        raise Invalid("preset", "whose words were to be posted was removed")
     return Declaration(
         title=made.title,
         severity=made.severity,
@@ -175,6 +179,7 @@ def declaration(n: Notifier, draft_id: int, *, automatic: bool = False) -> Decla
         ),
         started_at=began,
         draft_id=draft_id,
+        by_itself=automatic,
     )
 
 

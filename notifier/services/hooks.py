@@ -1,7 +1,7 @@
 """Taking what a monitoring tool posts: let in, understood, on disk, answered; in that order.
 
 What follows from it is worked out afterwards (`correlating`), so that the answer comes at once
-however many alerts there are. Requests that come at the same time share one commit.
+however many alerts there are. What comes at the same time may share one commit (`Intake.write`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ import ipaddress
 import json
 import logging
 import re
-import threading
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from time import monotonic
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from notifier.domain.alerting import annotation_key, word
 from notifier.domain.receipt import Unreadable, Untrusted, one_line
@@ -54,17 +53,15 @@ _KNOWN_MAX = 1_000
 #: Between two rings, at least.
 _RING_SECONDS = 0.5
 
-#: Of the requests that come at one time, at most so many share a commit.
-_TOGETHER_MAX = 256
-
 #: What is told about the future by more than this is a tool's wrong clock: it counts as now, or no
 #: later word could ever end it.
 _AHEAD_MAX = timedelta(minutes=10)
 
 _SECRET_HEADER = re.compile(r"auth|cookie|token|signature|secret|key|password", re.IGNORECASE)
 _SECRET_FIELD = re.compile(
-    rb'("(?:[a-z_]*(?:token|secret|password|api_?key|routing_key)|unsubscribe)"\s*:\s*)"[^"]*"'
-    rb"|\b((?:token|secret|password|api_?key)=)[^&\s]+",
+    rb'("(?:[a-z_]*(?:token|secret|password|api_?key|routing_key)|unsubscribe)"\s*:\s*)'
+    rb'"(?:[^"\\]|\\.)*"'
+    rb"|\b((?:token|secret|password|api_?key)=)[^&\s\"'<>\\]+",
     re.IGNORECASE,
 )
 _SECRET_WORDS = (b"token", b"secret", b"password", b"apikey", b"api_key", b"routing", b"unsubscr")
@@ -86,17 +83,17 @@ class _Known:
 
     integration: Integration
     keys: Keys
-    is_always_signed: bool
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Slip:
-    """What one request wants to have written, and who waits for that."""
+@dataclass(slots=True)
+class Slip:
+    """What one request wants to have written; afterwards, what went wrong with that."""
 
+    answer: Answer
     body: Body
     told: Told | None
-    written: Future[None] = field(default_factory=Future)
+    error: Exception | None = None
 
 
 class Intake:
@@ -105,61 +102,97 @@ class Intake:
     def __init__(self, n: Notifier) -> None:
         self._n = n
         self._known: dict[str, _Known] = {}
-        self._desk = _Desk(n)
+        self._quiet_until = 0.0
 
-    def is_quick(self, key: str) -> bool:
-        """Whether `begin` waits for nothing: no database, no vendor."""
+    def knows(self, key: str) -> bool:
+        """Whether `begin` needs no look at the database to know whose key this is."""
         known = self._known.get(key)
-        return known is not None and known.until > monotonic() and not known.is_always_signed
+        return known is not None and known.until > monotonic()
+
+    def look_up(self, key: str) -> None:
+        """Know whose key this is, for a second. Never raises: `begin` says what is wrong."""
+        with suppress(DBAPIError, OSError):
+            self._find(key)
+
+    def is_quick(self, source: str) -> bool:
+        """Whether `begin` does nothing but think: some tools' signatures need a vendor's help."""
+        return not getattr(self._n.sources.get(source), "ALWAYS_SIGNED", False)
 
     def take(self, source: str, key: str, hook: Hook, peer: str) -> Answer:
         """Keep and understand a request from the address `peer`. Never raises."""
-        return self.end(*self.begin(source, key, hook, peer))
+        begun = self.begin(source, key, hook, peer)
+        if isinstance(begun, Answer):
+            return begun
+        self.write([begun])
+        return self.end(begun)
 
-    def begin(
-        self, source: str, key: str, hook: Hook, peer: str
-    ) -> tuple[Answer, Future[None] | None]:
-        """Understand a request; the answer to it, once it is written. Never raises."""
+    def begin(self, source: str, key: str, hook: Hook, peer: str) -> Slip | Answer:
+        """What has to be written before a request is answered, or its answer. Never raises."""
         try:
             known = self._find(key)
             if known is None or known.integration.source != source:
-                return _UNKNOWN, None
+                return _UNKNOWN
             return self._take(known, hook, peer, key)
         except (DBAPIError, OSError) as error:  # OSError: a vendor's certificate cannot be had
             _log.warning("a request of %s cannot be taken: %s", source, error)
         except Exception:
             _log.exception("a request of %s went wrong", source)
-        return _AWAY, None
-
-    def end(self, answer: Answer, written: Future[None] | None) -> Answer:
-        """The answer, now that writing is done, for which this waits. Never raises."""
-        error = written.exception() if written else None
-        if error is None:
-            return answer
-        _log.warning("a request cannot be kept: %s", error)
         return _AWAY
 
-    def _take(
-        self, known: _Known, hook: Hook, peer: str, key: str
-    ) -> tuple[Answer, Future[None] | None]:
+    def end(self, slip: Slip) -> Answer:
+        """The answer to a request, now that writing is over. Never raises."""
+        if slip.error is None:
+            return slip.answer
+        _log.warning("a request cannot be kept: %s", slip.error)
+        return _AWAY
+
+    def write(self, slips: Sequence[Slip]) -> None:
+        """Have all of it on disk, with one commit. Never raises: each slip says what went wrong.
+
+        A commit waits for the disk (1 to 3 ms); by itself each request would have one.
+        """
+        try:
+            self._write(slips)
+        except Exception as error:
+            if len(slips) > 1 and not isinstance(error, OperationalError):
+                for slip in slips:  # one may be at fault, and must not take the others with it
+                    self.write([slip])
+                return
+            for slip in slips:  # or the store is away, or full
+                slip.error = error
+
+    def _write(self, slips: Sequence[Slip]) -> None:
+        told = [slip.told for slip in slips if slip.told]
+        rings = any(one.words for one in told) and monotonic() >= self._quiet_until
+        with self._n.db.transaction() as connection:
+            alerts.write(connection, [slip.body for slip in slips], told)
+            if rings:
+                self._n.doorbell.enlist(connection, LANE)
+        if rings:
+            # A first alert is looked at at once; those of a storm come together at the next sweep.
+            # Looking takes the write lock, for which the requests that follow would have to wait.
+            self._quiet_until = monotonic() + _RING_SECONDS
+            self._n.doorbell.ring(LANE)
+
+    def _take(self, known: _Known, hook: Hook, peer: str, key: str) -> Slip | Answer:
         integration = known.integration
         module = self._n.sources[integration.source]
         if not _is_near(peer, integration.networks):
-            return Answer(403, f"This integration takes nothing from {one_line(peer)}."), None
+            return Answer(403, f"This integration takes nothing from {one_line(peer)}.")
         told: Told | None = None
+        confirm = ""
         try:
             _let_in(module, known, hook, self._n)
             reading = module.parse(hook, integration.options)
             told = _told(integration, reading, hook.received_at)
             answer = _answer(reading)
+            confirm = reading.confirm
             self._confirm(integration, reading)
         except Untrusted as error:
             answer = Answer(401, str(error))
         except Unreadable as error:
             answer = Answer(400, str(error))
-        slip = _Slip(_body(known, hook, answer, key), told)
-        self._desk.hand_in(slip)
-        return answer, slip.written
+        return Slip(answer, _body(known, hook, answer, key, spare=confirm), told)
 
     def _find(self, key: str) -> _Known | None:
         known = self._known.get(key)
@@ -172,13 +205,7 @@ class Intake:
             return None
         if len(self._known) >= _KNOWN_MAX:
             self._known.clear()
-        module = self._n.sources[found.source]
-        fresh = _Known(
-            found,
-            integrations.keys(self._n, found),
-            getattr(module, "ALWAYS_SIGNED", False),
-            monotonic() + _KNOWN_SECONDS,
-        )
+        fresh = _Known(found, integrations.keys(self._n, found), monotonic() + _KNOWN_SECONDS)
         self._known[key] = fresh
         return fresh
 
@@ -198,72 +225,6 @@ class Intake:
             )
 
 
-class _Desk:
-    """Writes what is handed in, with one commit for all that came while the last one was written.
-
-    A commit waits for the disk (1 to 3 ms); by itself each request would have one.
-    """
-
-    def __init__(self, n: Notifier) -> None:
-        self._n = n
-        self._guard = threading.Lock()
-        self._slips: list[_Slip] = []
-        self._is_writing = False
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="hooks")
-        self._quiet_until = 0.0
-
-    def hand_in(self, slip: _Slip) -> None:
-        """Have it written soon; `slip.written` says when, or why not."""
-        with self._guard:
-            self._slips.append(slip)
-            if self._is_writing:
-                return
-            self._is_writing = True
-        self._writer.submit(self._write_until_empty)
-
-    def _write_until_empty(self) -> None:
-        while True:
-            with self._guard:
-                mine, self._slips = self._slips[:_TOGETHER_MAX], self._slips[_TOGETHER_MAX:]
-                self._is_writing = bool(mine)
-            if not mine:
-                return
-            self._write_all(mine)
-
-    def _write_all(self, slips: list[_Slip]) -> None:
-        try:
-            self._write(slips)
-        except Exception as error:
-            if len(slips) == 1:
-                slips[0].written.set_exception(error)
-                return
-            for slip in slips:  # one may be at fault, and must not take the others with it
-                self._write_all([slip])
-            return
-        for slip in slips:
-            slip.written.set_result(None)
-
-    def _write(self, slips: list[_Slip]) -> None:
-        told = [slip.told for slip in slips if slip.told]
-        says_something = any(one.words for one in told)
-        with self._n.db.transaction() as connection:
-            alerts.write(connection, [slip.body for slip in slips], told)
-            if says_something:
-                self._n.doorbell.enlist(connection, LANE)
-        if says_something:
-            self._ring()
-
-    def _ring(self) -> None:
-        """Have a first alert looked at at once; those of a storm come together at the next sweep.
-
-        Looking takes the write lock, for which the requests that follow would have to wait.
-        """
-        now = monotonic()
-        if now >= self._quiet_until:
-            self._quiet_until = now + _RING_SECONDS
-            self._n.doorbell.ring(LANE)
-
-
 _UNKNOWN = Answer(404, "No integration has this address: copy it again from the admin.")
 _AWAY = Answer(503, "The request could not be stored: send it again.", {"Retry-After": "5"})
 
@@ -272,10 +233,11 @@ def _let_in(module: SourceModule, known: _Known, hook: Hook, n: Notifier) -> Non
     """Raises Untrusted."""
     header = known.integration.header
     if header:
-        given = hook.headers.get(header, "").encode("utf-8", "replace")
+        # The header's bytes: it was read as Latin-1, whatever the tool wrote it in.
+        given = hook.headers.get(header, "").encode("latin-1", "replace")
         if not hmac.compare_digest(given, known.keys.header.encode()):
             raise Untrusted(f"The header {header} does not hold this integration's secret.")
-    if known.keys.signing or known.is_always_signed:
+    if known.keys.signing or getattr(module, "ALWAYS_SIGNED", False):
         options = known.integration.options
         module.verify(hook, Secrets(known.keys.signing, options, n.fetch))
 
@@ -326,7 +288,7 @@ def _answer(reading: Reading) -> Answer:
     return Answer(200, f"Understood: {understood}.", reading.headers)
 
 
-def _body(known: _Known, hook: Hook, answer: Answer, key: str) -> Body:
+def _body(known: _Known, hook: Hook, answer: Answer, key: str, *, spare: str) -> Body:
     verdict = {200: "understood", 202: "ignored", 401: "refused", 400: "unreadable"}
     hide = [key, known.keys.header, *known.keys.signing]
     return Body(
@@ -335,14 +297,19 @@ def _body(known: _Known, hook: Hook, answer: Answer, key: str) -> Body:
         method=hook.method,
         query=redact(hook.query.encode("latin-1", "replace"), hide).decode("latin-1"),
         headers=json.dumps(_kept_headers(hook.headers, known.integration.header, hide)),
-        body=redact(hook.body, hide),
+        body=redact(hook.body, hide, spare=spare.encode()),
         verdict=verdict.get(answer.status, ""),
         detail=one_line(answer.detail),
     )
 
 
-def redact(body: bytes, secrets: list[str]) -> bytes:
-    """A body without the secrets we know, and without the fields that usually hold one."""
+def redact(body: bytes, secrets: list[str], *, spare: bytes = b"") -> bytes:
+    """A body without the secrets we know, and without the fields that usually hold one.
+
+    `spare` is left as it is: an address that an operator may have to open, which holds a token.
+    """
+    if spare and spare in body:
+        return spare.join(redact(piece, secrets) for piece in body.split(spare))
     for secret in secrets:
         if secret:
             body = body.replace(secret.encode(), _HIDDEN)

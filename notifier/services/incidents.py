@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -16,7 +16,8 @@ from notifier.domain.plan import Audience, Dispatch, MailTime, Skip, plan
 from notifier.domain.text import TITLE_MAX, Invalid, line
 from notifier.ports import Notifier
 from notifier.services.posting import deliver_post, give_back_lanes, take_idle_lanes
-from notifier.store import drafts, incidents, outbox, people
+from notifier.store import draft_posts, drafts, incidents, outbox, people
+from notifier.store.db import take_turn
 from notifier.store.incidents import Incident, Update
 from notifier.store.outbox import Lease
 from notifier.store.people import Component
@@ -60,6 +61,7 @@ class Declaration:
     """A new disruption. `components` are slugs; `started_at` is None for "just now".
 
     `draft_id` names the draft it was made of, which nobody may have decided on before.
+    `by_itself`: nobody pressed, so it has to be what still posts itself, and now.
     """
 
     title: str
@@ -68,6 +70,7 @@ class Declaration:
     words: Words
     started_at: datetime | None = None
     draft_id: int | None = None
+    by_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +106,11 @@ def declare(
     started_at = _started(declaration.started_at, now)
     check_mail_time(declaration.words.mail, now)
     with n.db.transaction() as connection:
+        # A draft for these components that is just being opened must be there to be adopted.
+        take_turn(connection, "alerts")
         if guard and (repeated := _repeated(connection, guard)):
             return repeated
-        _check_draft(connection, declaration.draft_id)
+        _check_draft(connection, declaration, now)
         leases = take_idle_lanes(n, connection, now=now)
         components = _components(connection, declaration.components)
         incident = incidents.add_incident(
@@ -117,7 +122,7 @@ def declare(
             started_at=started_at,
             now=now,
         )
-        drafts.adopt(
+        draft_posts.adopt(
             connection,
             draft_id=declaration.draft_id,
             component_ids=[c.id for c in components],
@@ -170,15 +175,7 @@ def post_update(
         )
         told = _notice(words, status, duration, now)
         incidents.set_status(connection, incident.id, status, resolved_at=ended_at)
-        moved = Incident(
-            id=incident.id,
-            title=incident.title,
-            severity=incident.severity,
-            status=status,
-            started_at=incident.started_at,
-            created_at=incident.created_at,
-            resolved_at=ended_at,
-        )
+        moved = replace(incident, status=status, resolved_at=ended_at)
         components = people.list_components(connection, incident_id=incident.id)
         published = _publish(
             n, connection, moved, components, told, _Order(by, now, words.mail, guard, leases)
@@ -350,8 +347,9 @@ def _repeated(connection: Connection, guard: RepeatGuard) -> Published | None:
     return Published(incidents.get(connection, update.incident_id), update, repeated=True)
 
 
-def _check_draft(connection: Connection, draft_id: int | None) -> None:
+def _check_draft(connection: Connection, declaration: Declaration, now: datetime) -> None:
     """Of two who press at the same time, and of one who presses twice, one declares."""
+    draft_id = declaration.draft_id
     if draft_id is None:
         return
     found = drafts.find(connection, draft_id, lock=True)
@@ -360,6 +358,8 @@ def _check_draft(connection: Connection, draft_id: int | None) -> None:
     if found.state is not DraftState.WAITING:
         as_what = f" as INC-{found.incident_id}" if found.incident_id else ""
         raise Conflict(f"draft {draft_id} is {found.state} already{as_what}")
+    if declaration.by_itself and not draft_posts.may_post_itself(connection, found, now):
+        raise Conflict(f"draft {draft_id} does not post itself now")
 
 
 def _components(connection: Connection, slugs: Sequence[str]) -> list[Component]:

@@ -25,10 +25,13 @@ from notifier.domain.text import (
     paragraphs,
 )
 from notifier.ports import Notifier, SourceModule
+from notifier.services import correlating
 from notifier.services.incidents import NotFound
 from notifier.services.sealing import seal, unseal
+from notifier.settings import SettingsError
+from notifier.store import draft_posts, people
 from notifier.store import integrations as store
-from notifier.store import people
+from notifier.store.db import take_turn
 from notifier.store.integrations import Integration
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
@@ -103,7 +106,7 @@ def change(n: Notifier, integration_id: int, wanted: Wanted) -> None:
     """
     with n.db.transaction() as connection:
         found = get(connection, integration_id)
-        before = keys(n, found)
+        before = _kept_keys(n, found)
         kept = Wanted(
             **{
                 **{name: getattr(wanted, name) for name in Wanted.__slots__},
@@ -129,7 +132,7 @@ def rotate_signing_secret(
     """
     with n.db.transaction() as connection:
         found = get(connection, integration_id)
-        before = keys(n, found)
+        before = _kept_keys(n, found)
         last = before.signing[:1] if keep_last else ()
         signing = [_signing_secret(source(n, found.source), secret), *last]
         sealed = seal(n, {"header": before.header, "signing": signing})
@@ -146,9 +149,12 @@ def new_address(n: Notifier, integration_id: int) -> str:
 
 
 def remove(n: Notifier, integration_id: int) -> None:
-    """Forget an integration with its alerts; what was posted stays. Raises NotFound."""
+    """Forget an integration. The alerts that fed a draft stay with it, and count as no longer
+    reported. Raises NotFound.
+    """
     with n.db.transaction() as connection:
         get(connection, integration_id)
+        correlating.let_go(connection, integration_id, n.clock())
         store.remove(connection, integration_id)
 
 
@@ -221,9 +227,16 @@ def _check_auto(auto_after: timedelta, component: str, preset_id: int | None) ->
 
 
 def remove_rule(n: Notifier, rule_id: int) -> None:
-    """Forget a rule. Doing it twice is doing it once."""
+    """Forget a rule, and let nothing post itself because of it. Twice is once."""
     with n.db.transaction() as connection:
+        take_turn(connection, "alerts")
+        rules = {rule.id: rule for rule in store.list_rules(connection)}
+        if rule_id not in rules:
+            return
         store.remove_rule(connection, rule_id)
+        component_id = rules[rule_id].component_id
+        if component_id is not None:
+            draft_posts.stop_counting(connection, component_id, "its rule was removed")
 
 
 def move_rule_up(n: Notifier, rule_id: int) -> None:
@@ -252,6 +265,14 @@ def keys(n: Notifier, integration: Integration) -> Keys:
     """Its secrets. Raises SettingsError when they cannot be decrypted."""
     told = unseal(n, integration.sealed)
     return Keys(told["header"], tuple(told["signing"]))
+
+
+def _kept_keys(n: Notifier, integration: Integration) -> Keys:
+    """Its secrets, to keep those that nobody replaces. Raises Invalid where they are unreadable."""
+    try:
+        return keys(n, integration)
+    except SettingsError as error:
+        raise Invalid("signing_secret", f"cannot be changed: {error}") from None
 
 
 def address(n: Notifier, source_name: str, key: str) -> str:

@@ -30,7 +30,7 @@ def unseal(n: Notifier, sealed: str) -> Any:
     except InvalidToken:
         raise SettingsError(
             "the secrets of the integrations were encrypted with another secret_key:"
-            " set that one again, or enter the secrets anew"
+            " set that one again, or remove the integrations and make them anew"
         ) from None
 
 

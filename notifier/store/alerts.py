@@ -25,6 +25,7 @@ from sqlalchemy.dialects import postgresql
 
 from notifier.domain.alerting import Word, merge
 from notifier.store.db import upsert
+from notifier.store.json_rows import as_json, is_text, rows_of
 from notifier.store.schema_alerts import (
     alerts,
     draft_alerts,
@@ -73,9 +74,24 @@ class Alert:
     facts: str
 
 
-def _merge() -> Any:
-    """One signal into its alert. SQLite takes PostgreSQL's words for it."""
-    statement = postgresql.insert(alerts)
+_COLUMNS = (
+    "integration_id",
+    "key",
+    "fired_at",
+    "cleared_at",
+    "acknowledged_at",
+    "facts_at",
+    "facts",
+    "first_seen_at",
+    "seen_at",
+    "changed",
+)
+
+
+def _merge(dialect: str) -> Any:
+    """Signals into their alerts. SQLite takes PostgreSQL's words for it."""
+    given = rows_of(dialect, alerts, _COLUMNS)
+    statement = postgresql.insert(alerts).from_select(_COLUMNS, given, include_defaults=False)
     new, old = statement.excluded, alerts.c
     newer = tuple_(new.facts_at, new.facts) > tuple_(old.facts_at, old.facts)
     times = ("fired_at", "cleared_at", "acknowledged_at")
@@ -93,9 +109,17 @@ def _merge() -> Any:
     )
 
 
+def _keep(dialect: str) -> Any:
+    """Requests whose bodies are text, as nearly all are."""
+    given = rows_of(dialect, hook_bodies, Body._fields)
+    return insert(hook_bodies).from_select(Body._fields, given, include_defaults=False)
+
+
 # Built once: they run for every request that a tool sends.
-_MERGE = _merge()
-_KEEP = insert(hook_bodies)
+_DIALECTS = ("sqlite", "postgresql")
+_MERGE = {dialect: _merge(dialect) for dialect in _DIALECTS}
+_KEEP = {dialect: _keep(dialect) for dialect in _DIALECTS}
+_KEEP_BYTES = insert(hook_bodies)
 _SEEN = (
     update(integrations)
     .where(integrations.c.id == bindparam("which"))
@@ -105,20 +129,24 @@ _SEEN = (
 
 def write(connection: Connection, bodies: Sequence[Body], told: Sequence[Told]) -> None:
     """Keep requests and merge what they say; all of it in the caller's transaction."""
-    if bodies:
-        connection.execute(_KEEP, [body._asdict() for body in bodies])
+    dialect = connection.dialect.name
+    texts = [body for body in bodies if is_text(body.body)]
+    if texts:
+        connection.execute(_KEEP[dialect], {"rows": as_json(texts)})
+    if others := [body._asdict() for body in bodies if not is_text(body.body)]:
+        connection.execute(_KEEP_BYTES, others)
     seen = {one.integration_id: one.at for one in told}
     if not seen:
         return
     connection.execute(_SEEN, [{"which": i, "at": at} for i, at in sorted(seen.items())])
     if rows := _rows(told):
-        connection.execute(_MERGE, rows)
+        connection.execute(_MERGE[dialect], {"rows": as_json(rows)})
     notes = [note | {"integration_id": one.integration_id} for one in told for note in one.notes]
     upsert(connection, happenings, notes, key=["integration_id", "key"], update=[])
 
 
-def _rows(told: Sequence[Told]) -> list[dict[str, Any]]:
-    """One row for each alert, in one order for everybody.
+def _rows(told: Sequence[Told]) -> list[tuple[Any, ...]]:
+    """One row of `_COLUMNS` for each alert, in one order for everybody.
 
     Two who write several rows at once would otherwise wait for each other (PostgreSQL).
     """
@@ -128,22 +156,7 @@ def _rows(told: Sequence[Told]) -> list[dict[str, Any]]:
             place = one.integration_id, said.key
             at, before = merged.get(place, (one.at, said))
             merged[place] = max(at, one.at), merge(before, said)
-    return [_row(place[0], at, said) for place, (at, said) in sorted(merged.items())]
-
-
-def _row(integration_id: int, at: datetime, one: Word) -> dict[str, Any]:
-    return {
-        "integration_id": integration_id,
-        "key": one.key,
-        "fired_at": one.fired_at,
-        "cleared_at": one.cleared_at,
-        "acknowledged_at": one.acknowledged_at,
-        "facts_at": one.facts_at,
-        "facts": one.facts,
-        "first_seen_at": at,
-        "seen_at": at,
-        "changed": True,
-    }
+    return [(place[0], *said, at, at, True) for place, (at, said) in sorted(merged.items())]
 
 
 _CHANGED = (
@@ -156,7 +169,9 @@ _CHANGED = (
     .where(alerts.c.changed)
     .order_by(alerts.c.id)
     .limit(bindparam("limit"))
-    .with_for_update()
+    # Who writes alerts locks them by key, and we by id: each could wait for the other (PostgreSQL).
+    # What is being written now stays marked, and is rung for after its commit.
+    .with_for_update(skip_locked=True)
 )
 
 
@@ -170,6 +185,9 @@ def take_changed(connection: Connection, limit: int) -> list[Alert]:
         ids = [alert.id for alert in found]
         connection.execute(update(alerts).where(alerts.c.id.in_(ids)).values(changed=False))
     return found
+
+
+_FED = exists().where(draft_alerts.c.alert_id == alerts.c.id)
 
 
 def has_changed(connection: Connection) -> bool:
@@ -197,11 +215,20 @@ def trim_bodies(connection: Connection) -> None:
         )
 
 
-def forget(connection: Connection, *, before: datetime) -> None:
-    """Forget alerts that are over or silent since then and fed no draft, and old happenings."""
-    fed = exists().where(draft_alerts.c.alert_id == alerts.c.id)
-    connection.execute(delete(alerts).where(alerts.c.seen_at < before, ~fed))
+def forget(connection: Connection, *, before: datetime, limit: int) -> None:
+    """Forget alerts of which nothing was said since then and that fed no draft, at most `limit`;
+    and old happenings.
+    """
+    old = select(alerts.c.id).where(alerts.c.seen_at < before, ~_FED).limit(limit)
+    connection.execute(delete(alerts).where(alerts.c.id.in_(old)))
     connection.execute(delete(happenings).where(happenings.c.at < before))
+
+
+def drop(connection: Connection, integration_id: int) -> None:
+    """Forget the alerts of an integration, but for those that fed a draft: they are history."""
+    its = alerts.c.integration_id == integration_id
+    connection.execute(delete(alerts).where(its, ~_FED))
+    connection.execute(update(alerts).where(its).values(changed=False))
 
 
 def list_bodies(connection: Connection, integration_id: int, *, limit: int) -> list[Row[Any]]:

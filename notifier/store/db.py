@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,10 @@ _OPENERS = {
 _SCHEMA_LOCK = 66843437
 
 
+#: How long a writer waits for the others of its process before it asks SQLite.
+_TURN_SECONDS = 10.0
+
+
 class DatabaseError(RuntimeError):
     """The database cannot be used as it is. The message says what to do."""
 
@@ -39,14 +44,30 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.dialect = engine.dialect.name
+        self._turn = threading.Lock() if self.dialect == "sqlite" else None
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A unit of writing: all of it is kept, or, when the block raises, none of it."""
-        with self.engine.connect() as connection:
+        with self.engine.connect() as connection, self._take_turn():
             writing = connection.execution_options(**{notifier.store.sqlite.WRITE: True})
             with writing.begin():
                 yield writing
+
+    @contextmanager
+    def _take_turn(self) -> Iterator[None]:
+        """Wait for the other writers of this process.
+
+        SQLite has one writer at a time, and whoever waits for it looks again after 1, 2, 5 and up
+        to 100 ms (`sqliteDefaultBusyCallback`): threads find out at once. Who has waited as long as
+        SQLite would waits for SQLite, whose error says what is wrong.
+        """
+        mine = self._turn is not None and self._turn.acquire(timeout=_TURN_SECONDS)
+        try:
+            yield
+        finally:
+            if mine and self._turn:
+                self._turn.release()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Row,
     bindparam,
     case,
+    exists,
     func,
     insert,
     literal,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from notifier.domain.alerting import AUTOMATON, DraftState
+from notifier.domain.alerting import DraftState
 from notifier.domain.incident import Severity, Status
 from notifier.store.schema import incident_components, incidents
 from notifier.store.schema_alerts import alerts, draft_alerts, drafts, integrations
@@ -150,56 +151,6 @@ def change(connection: Connection, draft_id: int, values: Mapping[str, Any]) -> 
     connection.execute(update(drafts).where(drafts.c.id == draft_id).values(**values))
 
 
-_ADOPT = (
-    update(drafts)
-    .where(
-        drafts.c.state == DraftState.WAITING,
-        or_(
-            drafts.c.id == bindparam("draft"),
-            drafts.c.component_id.in_(bindparam("components", expanding=True)),
-        ),
-    )
-    .values(
-        state=DraftState.POSTED,
-        incident_id=bindparam("incident"),
-        decided_by=bindparam("by"),
-        decided_at=bindparam("now"),
-        auto_at=None,
-    )
-)
-
-
-def adopt(
-    connection: Connection,
-    *,
-    draft_id: int | None,
-    component_ids: Collection[int],
-    incident_id: int,
-    by: str,
-    now: datetime,
-) -> None:
-    """Let an incident have the draft it was made of, and all that wait for its components."""
-    connection.execute(
-        _ADOPT,
-        {
-            "draft": draft_id,
-            "components": list(component_ids),
-            "incident": incident_id,
-            "by": by,
-            "now": now,
-        },
-    )
-
-
-def last_automatic_post(connection: Connection) -> datetime | None:
-    """When something was last posted that nobody pressed."""
-    query = select(func.max(drafts.c.decided_at)).where(
-        drafts.c.decided_by == AUTOMATON, drafts.c.state == DraftState.POSTED
-    )
-    last: datetime | None = connection.scalars(query).one()
-    return last
-
-
 @dataclass(frozen=True, slots=True)
 class Link:
     """The newest draft of an alert, and whether what the alert says now belongs to it.
@@ -300,27 +251,67 @@ def list_fed(
 
 def fall_silent(connection: Connection, now: datetime) -> list[int]:
     """Mark firing alerts about which their tool said nothing for too long; their live drafts."""
-    touched: list[int] = []
-    for integration_id, seconds in connection.execute(
-        select(integrations.c.id, integrations.c.stale_seconds)
-    ).all():
-        unheard = select(alerts.c.id).where(
-            alerts.c.integration_id == integration_id,
-            alerts.c.seen_at < now - timedelta(seconds=seconds),
-        )
-        silent = (
-            update(draft_alerts)
+    touched: set[int] = set()
+    for integration_id, heard_after in _patience(connection, now):
+        unheard = alerts.c.integration_id == integration_id, alerts.c.seen_at < heard_after
+        touched |= _fall_silent(connection, select(alerts.c.id).where(*unheard))
+    return sorted(touched)
+
+
+def let_go(connection: Connection, integration_id: int) -> list[int]:
+    """Mark what fires of an integration that is removed: nobody will tell of it any more.
+
+    The live drafts of these alerts.
+    """
+    its = select(alerts.c.id).where(alerts.c.integration_id == integration_id)
+    return sorted(_fall_silent(connection, its))
+
+
+def hear_again(connection: Connection, now: datetime) -> None:
+    """Have those alerts looked at that had fallen silent, and of which their tool tells again."""
+    newer = draft_alerts.alias()
+    is_newest = ~exists().where(
+        newer.c.alert_id == draft_alerts.c.alert_id, newer.c.draft_id > draft_alerts.c.draft_id
+    )
+    for integration_id, heard_after in _patience(connection, now):
+        # Whoever writes an alert just now locks several of them, in an order that is not ours.
+        heard = (
+            select(alerts.c.id)
+            .join(draft_alerts)
             .where(
-                ~draft_alerts.c.silent,
+                draft_alerts.c.silent,
                 draft_alerts.c.fired_at > draft_alerts.c.cleared_at,
-                draft_alerts.c.draft_id.in_(_live()),
-                draft_alerts.c.alert_id.in_(unheard),
+                is_newest,
+                alerts.c.integration_id == integration_id,
+                alerts.c.seen_at >= heard_after,
+                ~alerts.c.changed,
             )
-            .values(silent=True)
-            .returning(draft_alerts.c.draft_id)
+            .with_for_update(of=alerts, skip_locked=True)
         )
-        touched += connection.scalars(silent).all()
-    return sorted(set(touched))
+        ids = connection.scalars(heard).all()
+        if ids:
+            connection.execute(update(alerts).where(alerts.c.id.in_(ids)).values(changed=True))
+
+
+def _patience(connection: Connection, now: datetime) -> list[tuple[int, datetime]]:
+    """By integration: what was heard of before then is no longer reported."""
+    found = connection.execute(select(integrations.c.id, integrations.c.stale_seconds)).all()
+    return [(id_, now - timedelta(seconds=seconds)) for id_, seconds in found]
+
+
+def _fall_silent(connection: Connection, unheard: Any) -> set[int]:
+    silent = (
+        update(draft_alerts)
+        .where(
+            ~draft_alerts.c.silent,
+            draft_alerts.c.fired_at > draft_alerts.c.cleared_at,
+            draft_alerts.c.draft_id.in_(_live()),
+            draft_alerts.c.alert_id.in_(unheard),
+        )
+        .values(silent=True)
+        .returning(draft_alerts.c.draft_id)
+    )
+    return set(connection.scalars(silent))
 
 
 def _live() -> Any:

@@ -71,8 +71,14 @@ def change(connection: Connection, integration_id: int, values: Mapping[str, Any
     )
 
 
+def hold(connection: Connection, integration_id: int) -> None:
+    """Let nobody write what it says until we commit (PostgreSQL)."""
+    query = select(integrations.c.id).where(integrations.c.id == integration_id)
+    connection.execute(query.with_for_update())
+
+
 def remove(connection: Connection, integration_id: int) -> None:
-    """Forget an integration with everything that came by it."""
+    """Forget an integration, its rules, and its requests."""
     connection.execute(delete(integrations).where(integrations.c.id == integration_id))
 
 
@@ -105,19 +111,32 @@ def list_all(connection: Connection) -> list[Integration]:
 
 
 def silent_components(connection: Connection, now: datetime) -> set[int]:
-    """Components of which nobody tells anything: each integration that should has been silent."""
-    watching: dict[int, list[Integration]] = {}
+    """Components of which nobody tells anything: each integration that should has been silent.
+
+    A rule for every integration says of none that it watches a component. It counts where nothing
+    else says who does: an unrelated tool that is well would hide the silence of the right one.
+    """
     every = [one for one in list_all(connection) if one.heartbeat is not None]
     rules = list_rules(connection) if every else []
-    for one in every:
-        routed = {r.component_id for r in rules if r.integration_id in (None, one.id)}
-        for component_id in (routed | {one.component_id}) - {None}:
-            watching.setdefault(component_id or 0, []).append(one)
+    for_all = {rule.component_id for rule in rules if rule.integration_id is None}
+    watching = {component_id: every for component_id in for_all if component_id is not None}
+    watching |= _watchers(every, rules)
     return {
         component_id
         for component_id, watchers in watching.items()
         if all(one.is_silent(now) for one in watchers)
     }
+
+
+def _watchers(every: Sequence[Integration], rules: Sequence[Rule]) -> dict[int, list[Integration]]:
+    """By component: whose own it is, by their settings or by a rule of theirs."""
+    found: dict[int, list[Integration]] = {}
+    for one in every:
+        own = {rule.component_id for rule in rules if rule.integration_id == one.id}
+        for component_id in own | {one.component_id}:
+            if component_id is not None:
+                found.setdefault(component_id, []).append(one)
+    return found
 
 
 def list_rules(connection: Connection) -> list[Rule]:

@@ -72,7 +72,8 @@ alerts = Table(
     "alerts",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("integration_id", ForeignKey("integrations.id", ondelete="CASCADE"), nullable=False),
+    # Null: it was removed, and this alert is a draft's history.
+    Column("integration_id", ForeignKey("integrations.id", ondelete="SET NULL")),
     Column("key", Text, nullable=False),
     Column("fired_at", Instant, nullable=False),
     Column("cleared_at", Instant, nullable=False),

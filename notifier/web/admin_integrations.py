@@ -19,6 +19,7 @@ from notifier.ports import Notifier, SourceModule
 from notifier.services import hook_preview
 from notifier.services import integrations as service
 from notifier.services.incidents import NotFound
+from notifier.settings import SettingsError
 from notifier.store import hook_bodies, people
 from notifier.store import integrations as store
 from notifier.store.alerts import Body
@@ -336,12 +337,20 @@ def _page(
         trial=_trial(module, newest),
         form=form or forms.filled(one, components),
         errors=errors or {},
-        believed=len(service.keys(n, one).signing),
+        believed=_believed(n, one),
         evidence=EVIDENCE,
         component=next((c for c in components if c.id == one.component_id), None),
         **_choices(n, module),
     )
     return make_response(page, 422 if errors else 200)
+
+
+def _believed(n: Notifier, one: Integration) -> int:
+    """How many signing secrets are believed: none while nobody can read them."""
+    try:
+        return len(service.keys(n, one).signing)
+    except SettingsError:
+        return 0
 
 
 def _trial(module: SourceModule, newest: Body | None) -> dict[str, str]:

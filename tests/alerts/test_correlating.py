@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from notifier.domain.access import Role
 from notifier.domain.alerting import AUTOMATON, DraftState
 from notifier.domain.incident import Severity, Status
 from notifier.domain.text import Invalid
 from notifier.ports import Notifier
-from notifier.services import audience, correlating, incidents, integrations
+from notifier.services import access, audience, correlating, incidents, integrations
 from notifier.services import drafts as proposals
 from notifier.services.incidents import Conflict, Expected, Words
 from notifier.store import drafts
 from notifier.store import incidents as kept
+from notifier.store import integrations as rules
 from tests.alerts.alarms import Alarms, allow_auto, open_alarms
 from tests.fakes import FakeClock
 
@@ -262,6 +264,37 @@ def test_it_posts_at_most_once_in_ten_minutes_by_itself(alarms: Alarms, clock: F
     clock.move(minutes=10)
     assert alarms.gather() == []
     assert len(open_incidents(alarms.n)) == 2
+
+
+def test_what_flaps_after_an_operators_last_word_waits_as_well(
+    alarms: Alarms, clock: FakeClock
+) -> None:
+    allow_auto(alarms.n, component="sign-in", after=timedelta(0))
+    (draft,) = alarms.fire(severity="warning")
+    incident_id = post(alarms.n, draft.id)
+    clock.move(minutes=5)
+    alarms.end("a", start=clock())
+    resolve(alarms.n, incident_id)
+    resolved_at = clock()
+    clock.move(minutes=1)
+    (again,) = alarms.fire("b", service="sign-in")
+    assert again.auto_at == resolved_at + timedelta(minutes=10)
+
+
+def test_nothing_posts_itself_by_a_rule_that_was_removed(alarms: Alarms, clock: FakeClock) -> None:
+    allow_auto(alarms.n, component="sign-in")
+    alarms.fire(service="sign-in")
+    with alarms.n.db.read() as connection:
+        (rule,) = rules.list_rules(connection)
+    integrations.remove_rule(alarms.n, rule.id)
+    clock.move(minutes=3)
+    (draft,) = alarms.gather()
+    assert (draft.auto_at, draft.stopped) == (None, "its rule was removed")
+
+
+def test_nobody_is_called_what_posts_by_itself(n: Notifier) -> None:
+    with pytest.raises(Invalid, match="posts by itself"):
+        access.create_token(n, role=Role.ADMIN, name=AUTOMATON.title())
 
 
 def test_only_approved_words_may_be_posted_by_themselves(alarms: Alarms) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 
-from notifier.domain.alerting import AUTOMATON, DraftState
+from notifier.domain.alerting import AUTOMATON, DraftState, word
 from notifier.domain.incident import Severity
 from notifier.domain.signal import Condition, Signal
-from notifier.domain.alerting import word
+from notifier.domain.text import Invalid
 from notifier.ports import Notifier
 from notifier.services import audience, correlating, incidents, integrations, pausing
 from notifier.services import drafts as proposals
+from notifier.services.hooks import redact
 from notifier.services.incidents import Conflict, Declaration
-from notifier.store import alerts, drafts
+from notifier.store import alerts, drafts, people
 from notifier.store import incidents as kept
 from notifier.store.db import take_turn
 from tests.alerts.alarms import Alarms, allow_auto, open_alarms
@@ -73,7 +76,9 @@ def test_a_draft_that_is_being_opened_belongs_to_the_incident_declared_meanwhile
     words = proposals.declaration(alarms.n, first.id).words
     proposals.dismiss(alarms.n, first.id, by="ada")
     by_hand = Declaration("Down", Severity.MAJOR, ["sign-in"], words)
-    declaring = threading.Thread(target=incidents.declare, args=(alarms.n, by_hand), kwargs={"by": "ada"})
+    declaring = threading.Thread(
+        target=incidents.declare, args=(alarms.n, by_hand), kwargs={"by": "ada"}
+    )
     with alarms.n.db.transaction() as connection:  # as another node gathers
         take_turn(connection, "alerts")
         opened = drafts.add(
@@ -162,7 +167,9 @@ def test_what_was_dismissed_swallows_no_later_alerts(alarms: Alarms, clock: Fake
     assert len(alarms.fire("outage")) == 1
 
 
-def test_what_is_worse_than_what_was_dismissed_is_proposed(alarms: Alarms, clock: FakeClock) -> None:
+def test_what_is_worse_than_what_was_dismissed_is_proposed(
+    alarms: Alarms, clock: FakeClock
+) -> None:
     (draft,) = alarms.fire("noise", severity="warning")
     proposals.dismiss(alarms.n, draft.id, by="ada")
     clock.move(minutes=1)
@@ -254,3 +261,53 @@ def test_an_integration_that_is_removed_stays_in_the_history_and_ends_nothing(
     with alarms.n.db.read() as connection:
         fed = proposals.fed_alerts(connection, draft.id)
     assert [one.integration for one in fed] == ["Prometheus", "Second"]
+
+
+def test_a_headers_secret_may_have_letters_of_every_language(n: Notifier) -> None:
+    secret = "gehëim-уведомитель"
+    alarms = open_alarms(n, header="X-Notifier", header_secret=secret)
+    sent = secret.encode().decode("latin-1")  # as a server reads what a tool wrote as UTF-8
+    assert alarms.post({"alerts": []}, x_notifier=sent).status == 202
+    assert alarms.post({"alerts": []}, x_notifier=sent + "x").status == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (b'{"password": "ab\\"cd", "x": 1}', b'{"password": "[redacted]", "x": 1}'),
+        (b'{"link":"https://a/?token=abc","x":1}', b'{"link":"https://a/?token=[redacted]","x":1}'),
+    ],
+)
+def test_hiding_a_secret_hides_all_of_it_and_nothing_else(body: bytes, kept: bytes) -> None:
+    assert redact(body, []) == kept
+
+
+def test_the_address_that_an_operator_may_have_to_open_is_kept() -> None:
+    address = b"https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=abc"
+    body = b'{"SubscribeURL":"%b","Token":"abc"}' % address
+    kept = redact(body, [], spare=address)
+    assert kept == b'{"SubscribeURL":"%b","Token":"[redacted]"}' % address
+
+
+def test_secrets_that_nobody_can_read_any_more_are_said_in_a_sentence(alarms: Alarms) -> None:
+    other = alarms.n.settings.model_copy(update={"secret_key": SecretStr("another" * 5)})
+    changed = replace(alarms.n, settings=other)
+    wanted = integrations.Wanted(source="alertmanager", name="Prometheus")
+    with pytest.raises(Invalid, match="encrypted with another secret_key"):
+        integrations.change(changed, alarms.integration_id, wanted)
+
+
+def test_a_tool_that_is_well_does_not_hide_that_the_right_one_is_silent(
+    alarms: Alarms, clock: FakeClock
+) -> None:
+    five = timedelta(minutes=5)
+    right = open_alarms(alarms.n, component="billing", name="Right", heartbeat=five)
+    other = open_alarms(alarms.n, component="sign-in", name="Other", heartbeat=five)
+    integrations.add_rule(alarms.n, match={"job": "billing"}, component="billing")
+    right.say("resolved")
+    clock.move(minutes=6)
+    other.say("resolved")
+    with alarms.n.db.read() as connection:
+        silent = integrations.store.silent_components(connection, clock())
+        (billing,) = people.list_components(connection, slugs=["billing"])
+    assert silent == {billing.id}

@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+from notifier.cli.server import settle_memory
 from notifier.domain.delivery import State
 from notifier.services.mailing import MailRun
 from notifier.store import ledger
@@ -26,6 +27,7 @@ def main(database: str, provider: str, peer: str) -> None:
     """Deliver, then say how many mails the ledger holds as accepted, and how long it took."""
     n = open_notifier(Path(database), provider=provider, peer=peer)
     dispatch_id = declare(n)
+    settle_memory()  # as `notifier serve` and `notifier work` do
     started_ns = time.time_ns()
     MailRun(n).run()
     seconds = (time.time_ns() - started_ns) / 1e9

@@ -123,8 +123,11 @@ def say(what: str) -> None:
 
 
 def find_tool(name: str) -> str | None:
-    """The path of a program; Debian keeps Postfix's where only root's PATH looks."""
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    """The path of a program, which may stand where only root's PATH looks (Postfix's), or be
+    unpacked by `make senders`."""
+    unpacked = ":".join(map(str, ROOT.glob("build/senders/*/usr/*bin")))
+    elsewhere = f"/usr/sbin:/usr/local/sbin:{unpacked}"
+    return shutil.which(name) or shutil.which(name, path=elsewhere)
 
 
 def run_module(module: str, *arguments: object) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def upgrade() -> None:
         "alerts",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
-            "integration_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+            "integration_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("fired_at", Instant(timezone=True), nullable=False),
@@ -95,7 +95,7 @@ def upgrade() -> None:
             ["integration_id"],
             ["integrations.id"],
             name=op.f("fk_alerts_integration_id"),
-            ondelete="CASCADE",
+            ondelete="SET NULL",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
         sa.UniqueConstraint("integration_id", "key", name=op.f("uq_alerts_integration_id_key")),
