@@ -50,6 +50,9 @@ LANE = "alerts"
 _KNOWN_SECONDS = 1.0
 _KNOWN_MAX = 1_000
 
+#: Of a body, so much is kept to be looked at, in bytes; a hundred are kept of each integration.
+_BODY_KEPT = 256 * 1024
+
 #: Between two rings, at least.
 _RING_SECONDS = 0.5
 
@@ -297,7 +300,7 @@ def _body(known: _Known, hook: Hook, answer: Answer, key: str, *, spare: str) ->
         method=hook.method,
         query=redact(hook.query.encode("latin-1", "replace"), hide).decode("latin-1"),
         headers=json.dumps(_kept_headers(hook.headers, known.integration.header, hide)),
-        body=redact(hook.body, hide, spare=spare.encode()),
+        body=redact(hook.body[:_BODY_KEPT], hide, spare=spare.encode()),
         verdict=verdict.get(answer.status, ""),
         detail=one_line(answer.detail),
     )

@@ -33,8 +33,8 @@ Reply = tuple[int, list[tuple[bytes, bytes]], bytes]
 PREFIX = "/hooks/"
 
 #: The longest body of a hook, in bytes. PagerDuty drops what is above 256 KB; a group of
-#: Alertmanager with a thousand members has about 1 MB.
-HOOK_MAX = 4 * 1024 * 1024
+#: Alertmanager with a thousand members has about 1 MB. Reading JSON takes up to 25 times its length.
+HOOK_MAX = 2 * 1024 * 1024
 
 #: Above this, understanding a body may take longer than other requests should wait for: 64 KiB of
 #: small alerts took up to 90 ms.
