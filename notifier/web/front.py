@@ -33,7 +33,7 @@ Reply = tuple[int, list[tuple[bytes, bytes]], bytes]
 PREFIX = "/hooks/"
 
 #: The longest body of a hook, in bytes. PagerDuty drops what is above 256 KB; a group of
-#: Alertmanager with a thousand members has about 1 MB. JSON takes up to 25 times its length to read.
+#: Alertmanager with a thousand members has about 1 MB. To read JSON takes up to 25 times as much.
 HOOK_MAX = 2 * 1024 * 1024
 
 #: Above this, understanding a body may take longer than other requests should wait for: 64 KiB of
