@@ -23,7 +23,7 @@ NEVER = datetime.fromtimestamp(0, UTC)
 HOLD = timedelta(minutes=10)
 
 #: Who posts what no operator pressed.
-AUTOMATON = "monitoring"
+AUTOMATON = "monitoring, by itself"
 
 #: How many past disruptions make an estimate, and how many of the newest are looked at.
 _PAST_MIN, PAST_MAX = 3, 50

@@ -43,12 +43,12 @@ def _component(connection: Any) -> int:
     return people.put_component(connection, slug="heat", name="Heat", group="", position=0).id
 
 
-def test_an_empty_database_gets_our_schema_once(database_url: str) -> None:
-    database = open_database(database_url)
+def test_an_empty_database_gets_our_schema_once(empty_database_url: str) -> None:
+    database = open_database(empty_database_url)
     made = add_incident(database)
     database.close()
 
-    again = open_database(database_url)
+    again = open_database(empty_database_url)
     with again.read() as connection:
         assert incidents.get(connection, made).title == "No heat"
         assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}
@@ -64,10 +64,12 @@ open_database(sys.argv[1]).close()
 """
 
 
-def test_processes_that_find_it_empty_together_make_the_schema_once(database_url: str) -> None:
+def test_processes_that_find_it_empty_together_make_the_schema_once(
+    empty_database_url: str,
+) -> None:
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", _OPEN_WHEN_TOLD, database_url],
+            [sys.executable, "-c", _OPEN_WHEN_TOLD, empty_database_url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -88,38 +90,38 @@ def test_processes_that_find_it_empty_together_make_the_schema_once(database_url
     ] == ([(0, "")] * 3)
 
 
-def test_a_database_of_a_newer_version_is_refused_and_left_alone(database_url: str) -> None:
-    database = open_database(database_url)
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(empty_database_url: str) -> None:
+    database = open_database(empty_database_url)
     with database.transaction() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     database.close()
-    assert refusal(database_url) == (
+    assert refusal(empty_database_url) == (
         "the database was written by a newer notifier (schema 9999):"
         " install that version again, or use another database"
     )
     with pytest.raises(DatabaseError, match="newer notifier"):
-        migrate(database_url)
+        migrate(empty_database_url)
 
 
-def test_a_database_of_somebody_else_is_refused_and_left_alone(database_url: str) -> None:
-    database = open_database(database_url)
+def test_a_database_of_somebody_else_is_refused_and_left_alone(empty_database_url: str) -> None:
+    database = open_database(empty_database_url)
     with database.transaction() as connection:
         metadata.drop_all(connection)
         connection.execute(text("DROP TABLE alembic_version"))
         connection.execute(text("CREATE TABLE invoices (id INTEGER PRIMARY KEY)"))
     database.close()
-    assert refusal(database_url) == (
+    assert refusal(empty_database_url) == (
         "the database holds tables that are not notifier's; use another"
     )
 
 
-def test_migrating_a_database_of_this_version_changes_nothing(database_url: str) -> None:
-    database = open_database(database_url)
+def test_migrating_a_database_of_this_version_changes_nothing(empty_database_url: str) -> None:
+    database = open_database(empty_database_url)
     made = add_incident(database)
     database.close()
-    before, after = migrate(database_url)
+    before, after = migrate(empty_database_url)
     assert before == after
-    again = open_database(database_url)
+    again = open_database(empty_database_url)
     with again.read() as connection:
         assert incidents.get(connection, made).title == "No heat"
     again.close()

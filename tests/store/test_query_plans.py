@@ -55,9 +55,11 @@ OF_FEW_ROWS = {
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_url(tmp_path: Path, sqlite_template: Path) -> str:
     """SQLite only: PostgreSQL plans by the size of its tables, which are small here."""
-    return f"sqlite:///{tmp_path / 'notifier.db'}"
+    path = tmp_path / "notifier.db"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,9 +23,11 @@ SignIn = Callable[..., LintingClient]
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_url(tmp_path: Path, sqlite_template: Path) -> str:
     """Pages do not care which database there is; tests/store runs on each kind."""
-    return f"sqlite:///{tmp_path / 'notifier.db'}"
+    path = tmp_path / "notifier.db"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture
