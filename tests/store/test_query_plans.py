@@ -1,5 +1,6 @@
 """What runs once per post, page or second is served by an index, never by reading a table."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
