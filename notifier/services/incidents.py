@@ -125,7 +125,6 @@ def declare(
         draft_posts.adopt(
             connection,
             draft_id=declaration.draft_id,
-            component_ids=[c.id for c in components],
             incident_id=incident.id,
             by=by,
             now=now,

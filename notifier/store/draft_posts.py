@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, func, or_, select, update
@@ -18,7 +17,12 @@ _ADOPT = (
         drafts.c.state == DraftState.WAITING,
         or_(
             drafts.c.id == bindparam("draft"),
-            drafts.c.component_id.in_(bindparam("components", expanding=True)),
+            # Looked up and not listed: a list is written into the statement anew each time.
+            drafts.c.component_id.in_(
+                select(incident_components.c.component_id).where(
+                    incident_components.c.incident_id == bindparam("incident")
+                )
+            ),
         ),
     )
     .values(
@@ -35,7 +39,6 @@ def adopt(
     connection: Connection,
     *,
     draft_id: int | None,
-    component_ids: Collection[int],
     incident_id: int,
     by: str,
     now: datetime,
@@ -45,7 +48,6 @@ def adopt(
         _ADOPT,
         {
             "draft": draft_id,
-            "components": list(component_ids),
             "incident": incident_id,
             "by": by,
             "now": now,
