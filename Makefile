@@ -26,7 +26,7 @@ run: setup ## start the demo: a fictional utility, its customers, a signed-in li
 	@$(BIN)/notifier demo
 
 test: setup browser senders lint types ## check style and types, then run all tests
-	@$(BIN)/python -m pytest -n 2 -rs
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -rs
 
 lint: setup ## ruff: rules and format
 	@$(BIN)/ruff check .
