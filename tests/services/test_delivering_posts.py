@@ -108,8 +108,10 @@ def test_a_post_is_tried_for_as_long_as_it_helps_and_not_longer(
     while (due := run_posts(n, "x")) is not None:
         clock.now = max(due, clock.now + SECOND)
     assert latest_post(n, said).state == State.REJECTED
-    # With at most five minutes between two tries, the last one comes near the end.
-    assert USEFUL_FOR - timedelta(minutes=6) < clock.now - begun <= USEFUL_FOR
+    # With at most five minutes between two tries, the last one comes near the end. The channel
+    # has failed so often that it may be looked at again only up to a minute behind it.
+    assert USEFUL_FOR - timedelta(minutes=6) < clock.now - begun
+    assert clock.now - begun <= USEFUL_FOR + timedelta(minutes=1)
 
 
 def test_the_worse_incident_is_posted_first(n: Notifier, posts: FakePosts) -> None:
