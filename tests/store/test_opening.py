@@ -55,6 +55,7 @@ def test_an_empty_database_gets_our_schema_once(empty_database_url: str) -> None
     again.close()
 
 
+_TOGETHER = 6
 _OPEN_WHEN_TOLD = """
 import sys
 from notifier.store.db import open_database
@@ -75,7 +76,7 @@ def test_processes_that_find_it_empty_together_make_the_schema_once(
             stderr=subprocess.PIPE,
             text=True,
         )
-        for _ in range(3)
+        for _ in range(_TOGETHER)
     ]
     for process in started:
         assert process.stdout is not None
@@ -87,7 +88,7 @@ def test_processes_that_find_it_empty_together_make_the_schema_once(
     ended = [process.communicate(timeout=30) for process in started]
     assert [
         (process.returncode, errors) for process, (_, errors) in zip(started, ended, strict=True)
-    ] == ([(0, "")] * 3)
+    ] == ([(0, "")] * _TOGETHER)
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(empty_database_url: str) -> None:
